@@ -1,0 +1,60 @@
+# Everything runs from two virtual environments that are made here; nothing else needs to be installed but Python 3.11+ and make.
+PYTHON ?= python3
+VENV := .venv
+EMULATOR_VENV := .venv-emulator
+PY := $(VENV)/bin/python
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export SAM_CLI_TELEMETRY := 0
+PIP_INSTALL := -m pip install --quiet
+
+.PHONY: setup demo test lint format lock invoke containers clean
+
+setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
+
+$(VENV)/.ready: requirements-dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PY) $(PIP_INSTALL) --no-deps --require-hashes -r requirements-dev.txt
+	$(PY) $(PIP_INSTALL) --no-deps --no-build-isolation -e .
+	touch $@
+
+$(EMULATOR_VENV)/.ready: requirements-emulator.txt
+	$(PYTHON) -m venv $(EMULATOR_VENV)
+	$(EMULATOR_VENV)/bin/python $(PIP_INSTALL) --no-deps --require-hashes -r requirements-emulator.txt
+	touch $@
+
+demo: setup  ## the whole product on this machine: emulated AWS, emulated GoPro Cloud; KEEP=1 leaves it running
+	$(PY) -m scripts.demo $(if $(KEEP),--keep)
+
+test: setup
+	$(PY) -m pytest
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/cfn-lint template.yaml
+
+format: setup
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+# What `sam build` calls for each function.
+build-%:
+	scripts/build_artifact.sh "$(ARTIFACTS_DIR)"
+
+# Pins and hashes, no addresses. What the Lambda runtime brings itself (boto3 and below) stays out of the artifact.
+LOCK := -m piptools compile --quiet --no-strip-extras --generate-hashes --no-header --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+lock: setup
+	$(PYTHON) -m venv .venv-lock && .venv-lock/bin/python $(PIP_INSTALL) pip-tools
+	.venv-lock/bin/python $(LOCK) --allow-unsafe -o requirements-dev.txt requirements-dev.in
+	sed -n 's/^\([a-z0-9][^ ]*==[^ ]*\).*/\1/p' requirements-dev.txt > .venv-lock/constraints.txt
+	.venv-lock/bin/python $(LOCK) --allow-unsafe -c .venv-lock/constraints.txt -o requirements.txt requirements.in
+	.venv-lock/bin/python $(LOCK) --unsafe-package botocore --unsafe-package python-dateutil --unsafe-package six \
+		-c .venv-lock/constraints.txt -o requirements-lambda.txt requirements-lambda.in
+	sed -i '/^# /d' requirements-lambda.txt
+	.venv-lock/bin/python $(LOCK) --allow-unsafe -o requirements-emulator.txt requirements-emulator.in
+
+clean:
+	rm -rf $(VENV) $(EMULATOR_VENV) .venv-lock .aws-sam .demo .hypothesis .mypy_cache .ruff_cache *.egg-info

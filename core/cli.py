@@ -1,0 +1,272 @@
+"""The command line: `cloud-sync`. It reads options and the environment, wires `core` together and draws what happens."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from core.archive.folder import FolderArchive
+from core.credentials.base import Credentials, CredentialStore
+from core.credentials.file import FileCredentials
+from core.errors import ApiShapeChanged, Cancelled, CloudSyncError, CredentialsRejected, InvalidInput, public_text
+from core.model import format_time, utc_now
+from core.providers import registry
+from core.providers.base import Provider, ProviderSettings
+from core.sync.authenticate import explain
+from core.sync.local import LocalSync
+from core.sync.request import Run, SyncRequest
+from core.tracker.sqlite import SqliteTracker
+
+if TYPE_CHECKING:
+    from core.sync.summarize import Summary
+
+STATE_FOLDER = ".cloud-sync"
+DEFAULT_CREDENTIALS = Path(typer.get_app_dir("cloud-sync", force_posix=True)) / "credentials.json"
+
+app = typer.Typer(
+    help="Back up a cloud media library, every original byte for byte.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+auth = typer.Typer(help="Store the credentials that a sync signs in with.", no_args_is_help=True)
+app.add_typer(auth, name="auth")
+
+out = Console()
+err = Console(stderr=True)
+
+
+class Exit(IntEnum):
+    """Exit codes for scripts."""
+
+    OK = 0
+    PARTIAL_FAILURE = 1
+    USAGE = 2
+    CREDENTIALS_REJECTED = 3
+    FAULT = 4
+    INTERRUPTED = 130
+
+
+Target = Annotated[Path, typer.Option("--to", help="Folder of the backup; made if it is not there.", file_okay=False)]
+CredentialsFile = Annotated[
+    Path, typer.Option("--credentials", help="File with the credentials (mode 600).", envvar="CLOUD_SYNC_CREDENTIALS")
+]
+ProviderName = Annotated[str, typer.Option("--provider", help="Which cloud.")]
+ApiUrl = Annotated[
+    str | None, typer.Option("--api-url", help="Base of the provider's API, if not its own.", envvar="CLOUD_SYNC_API_URL")
+]
+MaxItems = Annotated[int | None, typer.Option("--max-items", min=1, help="At most so many media in this run.")]
+MediaIds = Annotated[list[str] | None, typer.Option("--media-id", help="Only this medium; may be given again.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
+
+
+@app.command()
+def sync(
+    to: Target,
+    credentials: CredentialsFile = DEFAULT_CREDENTIALS,
+    provider: ProviderName = "gopro",
+    api_url: ApiUrl = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=32, help="Media transferred at once.")] = 4,
+    max_items: MaxItems = None,
+    media_id: MediaIds = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bring everything that is new into a local folder.
+
+    Run it again and it moves nothing; interrupt it and it goes on where it was.
+    Exit codes: 0 all is there, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 other fault, 130 interrupted.
+    """
+    from core.cli_view import Progress, print_summary
+
+    request = SyncRequest(provider, max_items=max_items, media_ids=tuple(media_id) if media_id else None)
+    with _answering(provider), _only_process(to), Progress(err, quiet=as_json) as progress:
+        tracker, archive = _open_target(to)
+        archive.clean_partials()
+        cloud = _provider(provider, FileCredentials(credentials), tracker, api_url)
+        driver = LocalSync(cloud, tracker, archive, workers=workers, observer=progress)
+        summary = driver.run(request, _new_run())
+    if as_json:
+        out.print_json(json.dumps(summary.to_json()))
+    else:
+        print_summary(out, summary, to)
+    raise typer.Exit(_exit_code(summary))
+
+
+@app.command()
+def plan(
+    to: Target,
+    credentials: CredentialsFile = DEFAULT_CREDENTIALS,
+    provider: ProviderName = "gopro",
+    api_url: ApiUrl = None,
+    max_items: MaxItems = None,
+    media_id: MediaIds = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say what a sync would bring, and how many bytes; nothing is transferred or stored."""
+    from core.cli_view import PlanKeeper, print_plan
+
+    request = SyncRequest(provider, max_items=max_items, media_ids=tuple(media_id) if media_id else None, dry_run=True)
+    keeper = PlanKeeper()
+    with _answering(provider), _tracker_to_read(to) as tracker:
+        cloud = _provider(provider, FileCredentials(credentials), tracker, api_url)
+        LocalSync(cloud, tracker, FolderArchive(to), observer=keeper).run(request, _new_run())
+    if as_json:
+        out.print_json(json.dumps(keeper.plan.to_json()))
+    else:
+        print_plan(out, keeper.plan, to)
+
+
+@auth.command("set")
+def auth_set(
+    credentials: CredentialsFile = DEFAULT_CREDENTIALS,
+    secret_id: Annotated[
+        str | None, typer.Option("--secret-id", help="Secrets Manager secret to write in place of the file.")
+    ] = None,
+) -> None:
+    """Store pasted values: asked for on a terminal, else read as the secret's JSON document from standard input."""
+    with _answering("gopro"):
+        document = _ask_for_values() if sys.stdin.isatty() else _read_document()
+        document["last_updated"] = format_time(utc_now()) or ""
+        _store(credentials, secret_id).save(Credentials.from_json(document, version=""))
+    err.print(f"Stored in {secret_id or credentials}.", soft_wrap=True)
+
+
+@auth.command("login")
+def auth_login(
+    credentials: CredentialsFile = DEFAULT_CREDENTIALS,
+    secret_id: Annotated[
+        str | None, typer.Option("--secret-id", help="Secrets Manager secret to write in place of the file.")
+    ] = None,
+    api_url: ApiUrl = None,
+) -> None:
+    """Sign in with a password, asked for on the terminal and never stored; only the refresh token is kept.
+
+    It needs a client id and secret of your own and does not work for accounts with two-factor authentication.
+    """
+    from core.providers.gopro.oauth import sign_in_with_password
+
+    with _answering("gopro"):
+        client_id = typer.prompt("Client id")
+        client_secret = typer.prompt("Client secret", hide_input=True, default="", show_default=False)
+        username = typer.prompt("E-mail")
+        password = typer.prompt("Password", hide_input=True)
+        found = sign_in_with_password(api_url, client_id, client_secret, username, password)
+        _store(credentials, secret_id).save(found)
+    err.print(f"Signed in; the refresh token is stored in {secret_id or credentials}.", soft_wrap=True)
+
+
+def _ask_for_values() -> dict[str, str]:
+    return {
+        "gp_access_token": typer.prompt("gp_access_token", hide_input=True),
+        "gp_user_id": typer.prompt("gp_user_id", default="", show_default=False),
+    }
+
+
+def _read_document() -> dict[str, str]:
+    try:
+        document = json.loads(sys.stdin.read())
+    except ValueError:
+        raise InvalidInput(
+            'Standard input must hold the credentials as JSON: {"gp_access_token": "…", "gp_user_id": "…"}.'
+        ) from None
+    if not isinstance(document, dict):
+        raise InvalidInput("Standard input must hold one JSON object with the credentials.")
+    return document
+
+
+def _store(path: Path, secret_id: str | None) -> CredentialStore:
+    if secret_id is None:
+        return FileCredentials(path)
+    import boto3
+
+    from core.credentials.secretsmanager import SecretsManagerCredentials
+
+    return SecretsManagerCredentials(boto3.client("secretsmanager"), secret_id)
+
+
+def _open_target(to: Path) -> tuple[SqliteTracker, FolderArchive]:
+    state = to / STATE_FOLDER
+    state.mkdir(parents=True, exist_ok=True)
+    return SqliteTracker(state / "tracker.sqlite3"), FolderArchive(to)
+
+
+@contextmanager
+def _tracker_to_read(to: Path) -> Iterator[SqliteTracker]:
+    """The target's tracker; an empty one if there is no backup yet, so that planning leaves nothing behind."""
+    import tempfile
+
+    path = to / STATE_FOLDER / "tracker.sqlite3"
+    if path.exists():
+        yield SqliteTracker(path)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        yield SqliteTracker(Path(folder, "tracker.sqlite3"))
+
+
+def _provider(name: str, store: CredentialStore, tracker: SqliteTracker, base_url: str | None) -> Provider:
+    return registry.create(name, ProviderSettings(credentials=store, leases=tracker, base_url=base_url))
+
+
+def _new_run() -> Run:
+    now = utc_now()
+    return Run(f"local-{now:%Y%m%dT%H%M%SZ}-{token_hex(3)}", now)
+
+
+def _exit_code(summary: Summary) -> Exit:
+    if summary.failure:
+        return Exit.CREDENTIALS_REJECTED if summary.failure.outcome == "credentials_rejected" else Exit.FAULT
+    return Exit.PARTIAL_FAILURE if summary.status == "PARTIAL_FAILURE" else Exit.OK
+
+
+@contextmanager
+def _only_process(to: Path) -> Iterator[None]:
+    """One sync at a time into one folder; the lock dies with its process."""
+    (to / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(to / STATE_FOLDER / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise InvalidInput(f"Another sync into {to} is running. Wait for it or stop it.") from None
+
+
+@contextmanager
+def _answering(provider_name: str) -> Iterator[None]:
+    """Turn errors into a message and an exit code; SIGTERM stops a run like Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except (ApiShapeChanged, CredentialsRejected, InvalidInput) as error:
+        failure = explain(error, provider_name)
+        code = {CredentialsRejected: Exit.CREDENTIALS_REJECTED, InvalidInput: Exit.USAGE}.get(type(error), Exit.FAULT)
+        _fail(f"{failure.cause} {failure.remedy}", code)
+    except (Cancelled, KeyboardInterrupt) as error:
+        _fail(str(error) or "Stopped.", Exit.INTERRUPTED)
+    except CloudSyncError as error:
+        _fail(str(error), Exit.FAULT)
+    except OSError as error:
+        _fail(f"{public_text(error)}. Nothing confirmed was lost; mend it and start again.", Exit.FAULT)
+
+
+def _fail(message: str, code: Exit) -> NoReturn:
+    err.print(message.strip(), style="red", soft_wrap=True, markup=False, highlight=False)
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """Entry point of `cloud-sync`."""
+    app(prog_name="cloud-sync")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+"""What the command line draws: progress bars while a sync runs, and the tables at its end."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from core.model import Medium
+from core.sync.local import Observer
+from core.sync.outcomes import NotReady, Transferred, TransferOutcome
+from core.sync.plan import Plan
+from core.sync.summarize import Summary
+
+
+class PlanKeeper(Observer):
+    """Keeps the plan that a dry run made."""
+
+    plan: Plan
+
+    def planned(self, plan: Plan) -> None:
+        """Keep it."""
+        self.plan = plan
+
+
+class Progress(Observer):
+    """One bar for the run, one for each medium on its way; without a terminal a line for each medium."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self._media: dict[str, TaskID] = {}
+        self._whole: TaskID | None = None
+        self._done = 0
+        self._new = 0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._bars.stop()
+
+    def planned(self, plan: Plan) -> None:
+        """Show what lies ahead; hinted lengths may be wrong, so the total is a guide."""
+        self._new = plan.new
+        self._say(f"{plan.discovered} media in the library, {plan.new} to transfer, {plan.pending} still being uploaded there")
+        self._whole = self._bars.add_task(f"0/{plan.new} media", total=plan.length_hint or None)
+
+    def started(self, medium: Medium) -> None:
+        """Add the medium's bar."""
+        with self._lock:
+            self._media[medium.media_id] = self._bars.add_task(f"  {_name(medium)}", total=medium.length_hint)
+
+    def advanced(self, medium: Medium, count: int) -> None:
+        """Move the medium's bar and the run's."""
+        self._bars.advance(self._media[medium.media_id], count)
+        if self._whole is not None:
+            self._bars.advance(self._whole, count)
+
+    def retrying(self, medium: Medium, error: BaseException, seconds: float) -> None:
+        """Say why it waits."""
+        self._say(f"{_name(medium)}: {error} Next attempt in {seconds:.0f} s.")
+
+    def finished(self, medium: Medium, outcome: TransferOutcome | Exception) -> None:
+        """Say what became of the medium and take its bar away."""
+        with self._lock:
+            self._bars.remove_task(self._media.pop(medium.media_id))
+            self._done += 1
+            if self._whole is not None:
+                self._bars.update(self._whole, description=f"{self._done}/{self._new} media")
+        match outcome:
+            case Transferred():
+                self._say(f"{_name(medium)}: {outcome.originals} originals, {outcome.length:,} bytes, verified")
+            case NotReady():
+                self._say(f"{_name(medium)}: waiting, {outcome.missing}")
+            case Exception():
+                self._say(f"{_name(medium)}: failed, {outcome}")
+            case _:
+                self._say(f"{_name(medium)}: {outcome.outcome.replace('_', ' ')}")
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_plan(console: Console, plan: Plan, to: Path) -> None:
+    """What a sync would do."""
+    table = Table(title=f"A sync of {plan.provider} into {escape(str(to))} would bring", title_justify="left")
+    table.add_column("")
+    table.add_column("media", justify="right")
+    table.add_column("bytes, as the provider tells", justify="right")
+    unknown = f" and {plan.without_length} of unknown length" if plan.without_length else ""
+    table.add_row("to transfer", str(plan.new), f"{plan.length_hint:,}{unknown}")
+    table.add_row("still being uploaded to the cloud", str(plan.pending), "")
+    table.add_row("in the library", str(plan.discovered), "")
+    console.print(table)
+    _warn(console, plan.unseen, plan.novelties)
+
+
+def print_summary(console: Console, summary: Summary, to: Path) -> None:
+    """What a sync came to."""
+    table = Table(title=f"Run {summary.run_id}: {summary.status}", title_justify="left", show_header=False)
+    rows = [
+        ("in the library", f"{summary.discovered:,} media"),
+        ("new", f"{summary.new:,} media"),
+        ("completed", f"{summary.completed:,} media, every byte verified"),
+        ("failed", f"{summary.failed:,} media"),
+        ("waiting", f"{summary.pending:,} media"),
+        ("transferred", f"{summary.bytes_transferred:,} bytes in {summary.duration_seconds:,.1f} s"),
+        ("archive", str(to)),
+    ]
+    for name, value in rows:
+        table.add_row(name, escape(value))
+    console.print(table)
+    for one in summary.failures[:20]:
+        console.print(f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}", markup=False, soft_wrap=True)
+    if summary.failure:
+        console.print(f"{summary.failure.cause} {summary.failure.remedy}", markup=False, soft_wrap=True)
+    _warn(console, summary.unseen, summary.novelties)
+
+
+def _warn(console: Console, unseen: int, novelties: tuple[str, ...]) -> None:
+    if unseen:
+        console.print(f"Not proved whole: {unseen} media that the provider counts were not listed or could not be read.")
+    if novelties:
+        console.print(f"New in the provider's answers: {'; '.join(novelties)}", markup=False, soft_wrap=True)
+
+
+def _name(medium: Medium) -> str:
+    return medium.filename or medium.media_id

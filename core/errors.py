@@ -1,0 +1,57 @@
+"""What can go wrong, as a small tree that says what to do.
+
+A message says what happened, to what, and what next. No message ever holds a token, a cookie or a signed URL:
+errors of the HTTP library, whose text quotes the URL, are replaced at the edge and not chained.
+"""
+
+from __future__ import annotations
+
+import re
+
+
+class CloudSyncError(Exception):
+    """Base of every error that this package raises on purpose."""
+
+
+class TransientError(CloudSyncError):
+    """Something that may work when tried again; `retry_after` is the server's wish in seconds, if it told one."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class LocatorExpired(TransientError):
+    """A download URL is no longer honoured (403): resolve the medium again."""
+
+
+class IntegrityError(CloudSyncError):
+    """Bytes are missing, surplus or different: nothing was stored, and the transfer may be tried again."""
+
+
+class CredentialsRejected(CloudSyncError):
+    """The provider refuses the credentials and they cannot be renewed here: the user has to act."""
+
+
+class SourceGone(CloudSyncError):
+    """The provider no longer has the medium (404 or 410 for it)."""
+
+
+class ApiShapeChanged(CloudSyncError):
+    """The provider answers in a form that cannot be read at all: the product needs an update."""
+
+
+class InvalidInput(CloudSyncError):
+    """A request, an option or a stored document is malformed: the message says what is wanted."""
+
+
+class Cancelled(CloudSyncError):
+    """The user asked to stop; what was confirmed stays, the rest is left for the next run."""
+
+
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
+
+
+def public_text(error: BaseException | str) -> str:
+    """The text of an error as it may be kept and sent: addresses, which may be signed, are taken out."""
+    return _ADDRESS.sub("(address left out)", str(error)).strip() or type(error).__name__

@@ -1,0 +1,77 @@
+"""What a cloud must be able to do. A second one is a module that implements `Provider`, joined through the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from core.credentials.base import CredentialStore
+from core.model import Account, Medium, Offer, Original
+from core.tracker.base import Leases
+
+
+@dataclass(slots=True)
+class ListingReport:
+    """What a listing proved, complete once the listing is exhausted.
+
+    `expected` is the provider's own count and `found` the distinct ids seen; `unreadable` counts rows without which the
+    library cannot be whole, `novelties` names what this version does not know (new types, missing fields).
+    """
+
+    expected: int | None = None
+    found: int = 0
+    unreadable: int = 0
+    novelties: set[str] = field(default_factory=set)
+
+    @property
+    def proved(self) -> bool:
+        """Whether every medium the provider counts was seen and could be read."""
+        return self.unreadable == 0 and self.expected is not None and self.found >= self.expected
+
+
+class ByteSource(Protocol):
+    """An open response body. `total` is the whole file's declared length in bytes, None where the server declares none.
+
+    `version` is the server's validator of the bytes (ETag or Last-Modified), "" if it has none.
+    """
+
+    total: int | None
+    version: str
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read into `buffer`, at least one byte unless the body has ended (0). `IntegrityError` if it breaks off early."""
+        ...
+
+
+class Provider(Protocol):
+    """A cloud media library, read only. `name` is its name in keys and records, `title` the one for people and tags."""
+
+    name: str
+    title: str
+
+    def authenticate(self) -> Account:
+        """Check the credentials. `CredentialsRejected` if they are refused and cannot be renewed."""
+        ...
+
+    def list_media(self, report: ListingReport) -> Iterator[Medium]:
+        """Every medium once, newest first where the provider can; `report` is filled on the way."""
+        ...
+
+    def resolve(self, medium: Medium) -> Offer:
+        """The originals of a medium with fresh locators. `SourceGone` if the provider no longer has it."""
+        ...
+
+    def open(self, original: Original, start: int = 0) -> AbstractContextManager[ByteSource]:
+        """Open the bytes of an original from `start` on. `LocatorExpired` if its locator must be resolved again."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """What a provider is made from. `base_url` None means the provider's own; `leases` coordinates all workers of a sync."""
+
+    credentials: CredentialStore
+    leases: Leases
+    base_url: str | None = None

@@ -1,0 +1,1 @@
+"""The steps of a sync and the local driver. The workflow's handlers and `LocalSync` call the same functions."""

@@ -1,0 +1,80 @@
+"""What a person is told about a run: what happened, how many, what to do, where to look."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from core.model import Json
+from core.sync.outcomes import Failure
+from core.sync.request import Run
+from core.sync.summarize import Summary
+
+_LONGEST_SUBJECT = 100  # characters, ASCII, one line (Amazon SNS)
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """A message for people. `subject` fits every mail gateway."""
+
+    subject: str
+    message: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The notification as it travels to whoever sends it."""
+        return asdict(self)
+
+
+def about_failure(failure: Failure, run: Run, summary: Summary | None = None) -> Notification:
+    """A run as a whole failed."""
+    headline = {
+        "credentials_rejected": "sign in again, the credentials are rejected",
+        "api_changed": "the provider's API has changed",
+        "invalid_request": "the run's input is malformed",
+        "too_many_failures": "too many media failed",
+    }.get(failure.outcome, "the run failed")
+    lines = [f"What happened: {failure.cause}"]
+    if failure.remedy:
+        lines.append(f"What to do: {failure.remedy}")
+    if summary:
+        lines += ["", *_figures(summary), *_failures(summary)]
+    return _compose(f"Cloud Sync: {headline}", lines, run)
+
+
+def about_summary(summary: Summary, run: Run) -> Notification:
+    """A run ended with something that a person should know."""
+    problems = []
+    if summary.failed:
+        problems.append(f"{summary.failed} of {summary.new} media could not be backed up")
+    if summary.unseen:
+        problems.append(f"{summary.unseen} media of the library were not listed")
+    lines = [f"What happened: {' and '.join(problems) or 'nothing to worry about'}."]
+    if summary.failed:
+        lines.append("What to do: nothing yet; the next run tries each of them again. Look closer if it stays so.")
+    if summary.unseen:
+        lines.append(
+            f"{summary.provider} counts more media than it listed, or listed some that could not be read, so it is not proved "
+            "that the backup is whole. The next run lists again; if it stays so, look for an update of Cloud Sync."
+        )
+    return _compose(f"Cloud Sync: {', '.join(problems) or summary.status}", [*lines, "", *_figures(summary), *_failures(summary)], run)
+
+
+def _figures(summary: Summary) -> list[str]:
+    return [
+        f"New: {summary.new}   completed: {summary.completed}   failed: {summary.failed}   "
+        f"waiting: {summary.pending}   in the library: {summary.discovered}",
+        f"Transferred: {summary.bytes_transferred:,} bytes in {summary.duration_seconds:,.0f} s",
+    ]
+
+
+def _failures(summary: Summary) -> list[str]:
+    told = summary.to_json()["failures"]
+    lines = [f"- {one['filename'] or '(no name)'} ({one['media_id']}): {one['error']}" for one in told]
+    if summary.failed > len(told):
+        lines.append(f"… and {summary.failed - len(told)} more; the run's report lists them all.")
+    return ["", "Failed media:", *lines] if lines else []
+
+
+def _compose(subject: str, lines: list[str], run: Run) -> Notification:
+    ending = ["", f"Run: {run.run_id}"] + ([f"Look here: {run.link}"] if run.link else [])
+    ascii_subject = " ".join(subject.encode("ascii", "replace").decode().split())
+    return Notification(ascii_subject[:_LONGEST_SUBJECT], "\n".join([*lines, *ending]))

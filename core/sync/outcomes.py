@@ -1,0 +1,58 @@
+"""What the steps return: what the business knows comes back as a value, only faults are raised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a run as a whole cannot go on. `outcome` is one word for routing, `error` its class, `cause` a sentence."""
+
+    outcome: str
+    error: str
+    cause: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """Every original of the medium is in the archive. `moved` is what this run transferred of `length` (bytes)."""
+
+    outcome: ClassVar[str] = "transferred"
+    media_id: str
+    originals: int
+    length: int
+    moved: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class NotReady:
+    """The provider does not offer every original yet; `missing` says which."""
+
+    outcome: ClassVar[str] = "not_ready"
+    media_id: str
+    missing: str
+    moved: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The provider no longer has the medium."""
+
+    outcome: ClassVar[str] = "source_gone"
+    media_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsDied:
+    """The credentials are refused; the medium waits for the next run."""
+
+    outcome: ClassVar[str] = "credentials_rejected"
+    media_id: str
+    cause: str
+
+
+TransferOutcome = Transferred | NotReady | Gone | CredentialsDied

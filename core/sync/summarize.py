@@ -1,0 +1,216 @@
+"""The step that says what a run came to, from the manifest and the tracker: what neither proves done counts as failed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from itertools import islice
+
+from core.archive.base import Archive
+from core.archive.keys import report_key
+from core.credentials.base import HOW_TO_RENEW
+from core.model import Json, Medium, Reason, Record, Status, utc_now
+from core.sync.outcomes import Failure
+from core.sync.plan import Plan, read_manifest
+from core.sync.request import Run
+from core.sync.transfer import mark_failed
+from core.tracker.base import SyncTracker
+
+_BATCH = 100
+_FAILURES_TOLD = 20
+
+VANISHED = "TransferVanished"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedMedium:
+    """A medium that did not arrive, with the reason; `error_type` is the class of the error."""
+
+    media_id: str
+    filename: str
+    error: str
+    error_type: str
+
+    def to_json(self) -> dict[str, Json]:
+        """The failure as the execution's output lists it."""
+        return {"media_id": self.media_id, "filename": self.filename, "error": self.error}
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a run came to. Counts are media, `bytes_transferred` what this run itself moved, `unseen` as in `Plan`.
+
+    `failure` is set where the run as a whole failed: rejected credentials, or more failed media than are tolerated.
+    """
+
+    status: str
+    provider: str
+    run_id: str
+    discovered: int
+    new: int
+    completed: int
+    failed: int
+    pending: int
+    source_gone: int
+    unseen: int
+    bytes_transferred: int
+    duration_seconds: float
+    failures: tuple[FailedMedium, ...] = ()
+    novelties: tuple[str, ...] = ()
+    failure: Failure | None = None
+
+    def to_json(self) -> dict[str, Json]:
+        """The execution's output: at most 20 failures are listed, however many there are."""
+        return {
+            "status": self.status,
+            "provider": self.provider,
+            "run_id": self.run_id,
+            "discovered": self.discovered,
+            "new": self.new,
+            "completed": self.completed,
+            "failed": self.failed,
+            "pending": self.pending,
+            "source_gone": self.source_gone,
+            "unseen": self.unseen,
+            "bytes_transferred": self.bytes_transferred,
+            "duration_seconds": self.duration_seconds,
+            "failures": [one.to_json() for one in self.failures[:_FAILURES_TOLD]],
+            "novelties": list(self.novelties),
+        }
+
+
+@dataclass(slots=True)
+class _Count:
+    completed: int = 0
+    not_ready: int = 0
+    waiting: int = 0
+    gone: int = 0
+    moved: int = 0
+    credentials_died: bool = False
+    failures: list[FailedMedium] = field(default_factory=list)
+    untouched: list[Medium] = field(default_factory=list)
+    vanished: list[Medium] = field(default_factory=list)
+
+
+def summarize(
+    plan: Plan,
+    run: Run,
+    tracker: SyncTracker,
+    archive: Archive,
+    *,
+    tolerance_percent: float = 100.0,
+    clock: Callable[[], datetime] = utc_now,
+) -> Summary:
+    """Reconcile manifest and tracker, mark transfers that vanished as failed, and store the run's report."""
+    count = _reconcile(read_manifest(archive, plan.manifest_key), plan.provider, run, tracker)
+    for medium in count.vanished:
+        _fail_vanished(medium, run, tracker, count, clock)
+    summary = _judge(plan, run, count, tolerance_percent, clock())
+    report = summary.to_json() | {"failures": [one.to_json() for one in summary.failures]}
+    archive.put_document(report_key(run.run_id), json.dumps(report, ensure_ascii=False, indent=1).encode())
+    return summary
+
+
+def summarize_plan(plan: Plan, run: Run, now: datetime) -> Summary:
+    """The summary of a run that has nothing to transfer, or that was only to plan."""
+    return _judge(plan, run, _Count(), 100.0, now)
+
+
+def _reconcile(media: Iterator[Medium], provider: str, run: Run, tracker: SyncTracker) -> _Count:
+    count = _Count()
+    while batch := list(islice(media, _BATCH)):
+        records = tracker.get(provider, [medium.media_id for medium in batch])
+        for medium in batch:
+            _count_one(medium, records, run, count)
+    if count.credentials_died:
+        # They stop a run before all media were tried: those were not lost, they wait.
+        count.waiting += len(count.untouched)
+    else:
+        count.vanished += count.untouched
+    return count
+
+
+def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _Count) -> None:
+    record = records.get(medium.media_id)
+    if record is not None and record.status is Status.COMPLETED:
+        count.completed += 1
+        count.moved += record.moved if record.run_id == run.run_id else 0
+    elif record is None or record.run_id != run.run_id or record.reason == Reason.PLANNED:
+        count.untouched.append(medium)
+    elif record.status is Status.FAILED:
+        count.failures.append(FailedMedium(medium.media_id, medium.filename, record.error, record.error_type))
+    elif record.status is Status.SOURCE_GONE:
+        count.gone += 1
+    elif record.reason == Reason.NOT_READY:
+        count.not_ready += 1
+        count.moved += record.moved
+    elif record.reason == Reason.CREDENTIALS:
+        count.waiting += 1
+        count.credentials_died = True
+    elif record.reason == Reason.CANCELLED:
+        count.waiting += 1
+    else:
+        count.vanished.append(medium)
+
+
+def _fail_vanished(
+    medium: Medium, run: Run, tracker: SyncTracker, count: _Count, clock: Callable[[], datetime]
+) -> None:
+    error = "The transfer ended without a word: neither success nor failure was recorded. The next run tries it again."
+    if mark_failed(medium, run.run_id, VANISHED, error, tracker, clock):
+        count.failures.append(FailedMedium(medium.media_id, medium.filename, error, VANISHED))
+    else:
+        count.completed += 1
+
+
+def _judge(plan: Plan, run: Run, count: _Count, tolerance_percent: float, now: datetime) -> Summary:
+    failed = len(count.failures)
+    summary = Summary(
+        status="SUCCEEDED",
+        provider=plan.provider,
+        run_id=run.run_id,
+        discovered=plan.discovered,
+        new=plan.new,
+        completed=count.completed,
+        failed=failed,
+        pending=plan.pending + count.not_ready + count.waiting,
+        source_gone=plan.gone + count.gone,
+        unseen=plan.unseen,
+        bytes_transferred=count.moved,
+        duration_seconds=round((now - run.started_at).total_seconds(), 3),
+        failures=tuple(count.failures),
+        novelties=plan.novelties,
+    )
+    if failed or plan.unseen:
+        summary = replace(summary, status="PARTIAL_FAILURE")
+    elif not (count.completed or count.moved or count.waiting or count.gone):
+        summary = replace(summary, status="NO_NEW_VIDEOS")
+    if count.credentials_died:
+        return replace(summary, failure=_credentials_died(summary))
+    if plan.new and failed * 100 > tolerance_percent * plan.new:
+        return replace(summary, failure=_intolerable(summary, tolerance_percent))
+    return summary
+
+
+def _credentials_died(summary: Summary) -> Failure:
+    cause = (
+        f"The credentials died during the run: {summary.completed} of {summary.new} media were completed, "
+        f"the rest wait for the next run. Nothing was lost."
+    )
+    return Failure("credentials_rejected", "CredentialsRejected", cause, HOW_TO_RENEW)
+
+
+def _intolerable(summary: Summary, tolerance_percent: float) -> Failure:
+    cause = f"{summary.failed} of {summary.new} media failed, more than the {tolerance_percent:g} % that are tolerated."
+    remedy = "Look at the failures listed in the run's report; the next run tries each of them again."
+    return Failure("too_many_failures", "FailureToleranceExceeded", cause, remedy)
+
+
+def failures_by_type(failures: Iterable[FailedMedium]) -> dict[str, int]:
+    """How many media failed with each class of error."""
+    counts: dict[str, int] = {}
+    for one in failures:
+        counts[one.error_type] = counts.get(one.error_type, 0) + 1
+    return counts

@@ -1,0 +1,44 @@
+"""Who knows how far each medium is, and the leases by which workers agree who does what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
+
+from core.model import Record
+
+
+class SyncTracker(Protocol):
+    """One record per (provider, media id)."""
+
+    def get(self, provider: str, media_ids: Sequence[str]) -> dict[str, Record]:
+        """The records of those media that have one, by media id; any number of ids."""
+        ...
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Write the records of media that have none yet; a record that is there stays as it is."""
+        ...
+
+    def save(self, record: Record) -> bool:
+        """Write a record. A COMPLETED one is never replaced by anything else: then nothing is written and False returned."""
+        ...
+
+    def unfinished(self, provider: str) -> Iterator[Record]:
+        """The records whose status is not final (PENDING, IN_PROGRESS, FAILED)."""
+        ...
+
+
+class Leases(Protocol):
+    """Named leases that expire by themselves, shared by all workers of a sync."""
+
+    def acquire(self, name: str, owner: str, seconds: float) -> bool:
+        """Take the lease `name` for `seconds`; False if another owner's has not expired. The same owner may renew it."""
+        ...
+
+    def release(self, name: str, owner: str) -> None:
+        """Give the lease back if `owner` still has it."""
+        ...
+
+    def held(self, name: str) -> bool:
+        """Whether anybody has the lease now."""
+        ...

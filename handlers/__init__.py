@@ -1,0 +1,1 @@
+"""Thin adapters between Lambda and `core`: parse the event, call one step, shape the answer."""

@@ -1,0 +1,115 @@
+"""The composition root of the functions: the only place that reads the environment and makes clients.
+
+Everything is made once for a warm function, and only if the step asks for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics, Tracer
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
+from botocore.config import Config
+
+from core.sync.request import Run
+
+if TYPE_CHECKING:
+    from core.archive.s3 import S3Archive
+    from core.credentials.base import CredentialStore
+    from core.model import Json
+    from core.providers.base import Provider
+    from core.tracker.dynamodb import DynamoTracker
+
+NAMESPACE = "CloudSync"
+
+logger = Logger(service="cloud-sync", log_uncaught_exceptions=False)
+tracer = Tracer(service="cloud-sync", patch_modules=["botocore"])
+metrics = Metrics(namespace=NAMESPACE)
+
+Handler = Callable[[Any, Any], Any]
+
+
+def step(handler: Handler) -> Handler:
+    """Log, trace and measure a handler. What it answers stays out of logs and traces."""
+    measured = metrics.log_metrics(handler)
+    traced = tracer.capture_lambda_handler(measured, capture_response=False)
+    return logger.inject_lambda_context(traced, clear_state=True)
+
+
+CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=60)
+
+
+def environment(name: str) -> str:
+    """A variable that the template sets."""
+    return os.environ[name]
+
+
+@cache
+def tracker() -> DynamoTracker:
+    """The tracker in the stack's table."""
+    from core.tracker.dynamodb import DynamoTracker
+
+    return DynamoTracker(boto3.client("dynamodb", config=CLIENT_CONFIG), environment("TRACKER_TABLE"))
+
+
+@cache
+def archive() -> S3Archive:
+    """The archive in the stack's bucket; with ArchiveAfterDays 0 originals go straight to Deep Archive."""
+    from core.archive.s3 import S3Archive
+
+    at_once = os.environ.get("ARCHIVE_AFTER_DAYS") == "0"
+    client = boto3.client("s3", config=CLIENT_CONFIG)
+    return S3Archive(client, environment("ARCHIVE_BUCKET"), storage_class="DEEP_ARCHIVE" if at_once else None)
+
+
+@cache
+def credentials() -> CredentialStore:
+    """The credentials of the stack's secret, read through Powertools Parameters."""
+    from core.credentials.secretsmanager import SecretsManagerCredentials
+
+    client = boto3.client("secretsmanager", config=CLIENT_CONFIG)
+    return SecretsManagerCredentials(client, environment("CREDENTIALS_SECRET_ARN"))
+
+
+@cache
+def provider(name: str) -> Provider:
+    """The provider called `name`, with the credentials of the stack's secret."""
+    from core.providers import registry
+    from core.providers.base import ProviderSettings
+    return registry.create(
+        name,
+        ProviderSettings(
+            credentials=credentials(),
+            leases=tracker(),
+            base_url=environment("GOPRO_API_URL") if name == "gopro" else None,
+        ),
+    )
+
+
+def begin(event: Json) -> Run:
+    """The run of a step's event; from here on every log line carries it as correlation id."""
+    run = Run.from_json(event["run"])
+    logger.set_correlation_id(run.run_id)
+    return run
+
+
+def count(provider_name: str, values: dict[str, tuple[MetricUnit, float]]) -> None:
+    """Emit metrics with the two dimensions that every one of this product has."""
+    metrics.add_dimension("Provider", provider_name)
+    metrics.add_dimension("Environment", environment("ENVIRONMENT"))
+    for name, (unit, value) in values.items():
+        metrics.add_metric(name, unit, value)
+
+
+def count_failures(provider_name: str, by_type: dict[str, int]) -> None:
+    """Emit SyncFailures, in all and by type of error."""
+    count(provider_name, {"SyncFailures": (MetricUnit.Count, sum(by_type.values()))})
+    for error_type, number in by_type.items():
+        with single_metric("SyncFailures", MetricUnit.Count, number, namespace=NAMESPACE) as metric:
+            metric.add_dimension("Provider", provider_name)
+            metric.add_dimension("Environment", environment("ENVIRONMENT"))
+            metric.add_dimension("ErrorType", error_type or "Unknown")

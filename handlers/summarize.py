@@ -1,0 +1,48 @@
+"""GenerateSummary: say what the run came to, from the manifest and the tracker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from core.sync.notify import about_summary
+from core.sync.plan import Plan
+from core.sync.summarize import VANISHED, Summary, failures_by_type, summarize
+from handlers import _context as context
+from handlers._answers import failure_parts
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from core.model import Json
+    from core.sync.request import Run
+
+
+@context.step
+def handler(event: Json, _: LambdaContext) -> Json:
+    """Take `{run, plan: {plan}}`; answer `{outcome, summary, notification}`, and `failure` if the run as a whole failed."""
+    run = context.begin(event)
+    plan = Plan.from_json(event["plan"]["plan"])
+    tolerance = float(context.environment("FAILURE_TOLERANCE_PERCENT"))
+    summary = summarize(plan, run, context.tracker(), context.archive(), tolerance_percent=tolerance)
+    context.logger.info("run ended", extra={"summary": summary.to_json()})
+    _count(summary)
+    return {"summary": summary.to_json(), **_verdict(summary, run)}
+
+
+def _verdict(summary: Summary, run: Run) -> Json:
+    if summary.failure:
+        return {"outcome": "critical_failure", **failure_parts(summary.failure, run, summary)}
+    if summary.status == "PARTIAL_FAILURE":
+        return {"outcome": "partial_failure", "notification": about_summary(summary, run).to_json()}
+    return {"outcome": "complete"}
+
+
+def _count(summary: Summary) -> None:
+    """Failures were counted where they happened, but for those that nobody saw happen."""
+    vanished = failures_by_type(summary.failures).get(VANISHED)
+    if vanished:
+        context.count_failures(summary.provider, {VANISHED: vanished})
+    if summary.failure and summary.failure.outcome == "credentials_rejected":
+        context.count(summary.provider, {"AuthenticationFailure": (MetricUnit.Count, 1)})

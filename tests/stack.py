@@ -1,0 +1,201 @@
+"""The product's own template, built and deployed with SAM onto the emulator, as a user deploys it to AWS."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.emulator import Emulator
+
+ROOT = Path(__file__).resolve().parent.parent
+REGION = "us-east-1"
+
+
+class CommandFailed(Exception):
+    """A command of the deployment failed; the text holds what it printed."""
+
+
+def sam(*arguments: str, environment: Mapping[str, str], timeout: float = 300) -> str:
+    """Run a SAM command in the checkout and return what it printed."""
+    command = [str(Path(sys.executable).parent / "sam"), *arguments]
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    if done.returncode:
+        raise CommandFailed(f"{' '.join(arguments[:2])} ended with {done.returncode}:\n{done.stdout[-4000:]}")
+    return done.stdout
+
+
+def build() -> None:
+    """`sam build`, as the README says."""
+    sam("build", environment={"SAM_CLI_TELEMETRY": "0"})
+
+
+@dataclass(frozen=True)
+class Execution:
+    """An execution that has ended."""
+
+    arn: str
+    status: str
+    output: dict[str, Any]
+    error: str
+    cause: str
+
+
+@dataclass
+class Stack:
+    """A deployed stack and what a test or the demo does with it."""
+
+    emulator: Emulator
+    name: str
+    outputs: dict[str, str] = field(default_factory=dict)
+    _queue_url: str = ""
+
+    def deploy(self, **parameters: str) -> None:
+        """`sam deploy` with these template parameters, and a queue that receives what the topic sends."""
+        overrides = {"AwsEndpointUrl": self.emulator.endpoint, "ScheduleState": "DISABLED", "Architecture": "x86_64", **parameters}
+        sam(
+            "deploy",
+            "--stack-name",
+            self.name,
+            "--resolve-s3",
+            "--capabilities",
+            "CAPABILITY_IAM",
+            "CAPABILITY_NAMED_IAM",
+            "--no-confirm-changeset",
+            "--no-fail-on-empty-changeset",
+            "--no-progressbar",
+            "--parameter-overrides",
+            *(f"{key}={value}" for key, value in overrides.items()),
+            environment={
+                "AWS_ENDPOINT_URL": self.emulator.endpoint,
+                "AWS_ACCESS_KEY_ID": "test",
+                "AWS_SECRET_ACCESS_KEY": "test",
+                "AWS_DEFAULT_REGION": REGION,
+                "AWS_REGION": REGION,
+                "SAM_CLI_TELEMETRY": "0",
+            },
+        )
+        stacks = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
+        self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0]["Outputs"]}
+        self._subscribe()
+
+    def _subscribe(self) -> None:
+        sqs = self.emulator.client("sqs")
+        self._queue_url = sqs.create_queue(QueueName=f"{self.name}-read-by-test")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        self.emulator.client("sns").subscribe(TopicArn=self.outputs["AlertTopicArn"], Protocol="sqs", Endpoint=arn)
+
+    def put_secret(self, document: Mapping[str, str]) -> None:
+        """Store credentials as `cloud-sync auth set --secret-id` does."""
+        self.emulator.client("secretsmanager").put_secret_value(
+            SecretId=self.outputs["CredentialsSecretArn"], SecretString=json.dumps(document)
+        )
+
+    def start(self, request: Mapping[str, Any] | None = None) -> str:
+        """Start an execution; its ARN."""
+        states = self.emulator.client("stepfunctions")
+        started = states.start_execution(
+            stateMachineArn=self.outputs["StateMachineArn"], input=json.dumps(dict(request or {}))
+        )
+        return str(started["executionArn"])
+
+    def wait(self, arn: str, timeout: float = 300) -> Execution:
+        """Wait for an execution to end."""
+        states = self.emulator.client("stepfunctions")
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            told = states.describe_execution(executionArn=arn)
+            if told["status"] != "RUNNING":
+                return Execution(
+                    arn,
+                    told["status"],
+                    json.loads(told.get("output") or "{}"),
+                    told.get("error", ""),
+                    told.get("cause", ""),
+                )
+            time.sleep(0.2)
+        raise TimeoutError(f"{arn} still runs after {timeout} s")
+
+    def run(self, request: Mapping[str, Any] | None = None, timeout: float = 300) -> Execution:
+        """Start an execution and wait for its end."""
+        return self.wait(self.start(request), timeout)
+
+    def history(self, arn: str) -> list[dict[str, Any]]:
+        """All events of an execution."""
+        pages = self.emulator.client("stepfunctions").get_paginator("get_execution_history")
+        return [event for page in pages.paginate(executionArn=arn) for event in page["events"]]
+
+    def states_entered(self, arn: str) -> list[str]:
+        """The names of the states that an execution entered, in order."""
+        entered = (event.get("stateEnteredEventDetails") for event in self.history(arn))
+        return [details["name"] for details in entered if details]
+
+    def messages(self, wait_seconds: int = 2) -> list[dict[str, Any]]:
+        """What the topic has sent since the last look."""
+        sqs = self.emulator.client("sqs")
+        found: list[dict[str, Any]] = []
+        while True:
+            got = sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait_seconds)
+            received = got.get("Messages", [])
+            if not received:
+                return found
+            for one in received:
+                found.append(json.loads(one["Body"]))
+                sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=one["ReceiptHandle"])
+
+    def keys(self, prefix: str = "") -> list[str]:
+        """The keys in the archive bucket."""
+        pages = self.emulator.client("s3").get_paginator("list_objects_v2")
+        listed = pages.paginate(Bucket=self.outputs["ArchiveBucketName"], Prefix=prefix)
+        return [one["Key"] for page in listed for one in page.get("Contents", [])]
+
+    def read(self, key: str) -> Iterator[bytes]:
+        """The bytes of an object, piece by piece."""
+        got = self.emulator.client("s3").get_object(Bucket=self.outputs["ArchiveBucketName"], Key=key)
+        yield from got["Body"].iter_chunks(1024 * 1024)
+
+    def sha256(self, key: str) -> str:
+        """The SHA-256 of what the bucket really holds."""
+        digest = hashlib.sha256()
+        for piece in self.read(key):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """The tracker's records by media id."""
+        pages = self.emulator.client("dynamodb").get_paginator("query")
+        found = pages.paginate(
+            TableName=self.outputs["SyncTrackerTableName"],
+            KeyConditionExpression="provider = :p",
+            ExpressionAttributeValues={":p": {"S": "gopro"}},
+        )
+        return {item["media_id"]["S"]: item for page in found for item in page["Items"]}
+
+    def statuses(self) -> dict[str, str]:
+        """The tracker's status by media id."""
+        return {media_id: item["status"]["S"] for media_id, item in self.records().items()}
+
+    def logs(self) -> str:
+        """Everything that any log group holds."""
+        client = self.emulator.client("logs")
+        lines: list[str] = []
+        for group in (g for page in client.get_paginator("describe_log_groups").paginate() for g in page["logGroups"]):
+            pages = client.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"])
+            lines += [event["message"] for page in pages for event in page["events"]]
+        return "\n".join(lines)
