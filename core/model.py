@@ -68,6 +68,7 @@ class Medium:
             "captured_at": format_time(self.captured_at),
             "length_hint": self.length_hint,
             "item_count": self.item_count,
+            "arriving": self.arriving,
             "facts": dict(self.facts),
         }
 
@@ -85,6 +86,7 @@ class Medium:
                 length_hint=document.get("length_hint"),
                 item_count=document.get("item_count"),
                 facts=document.get("facts") or {},
+                arriving=bool(document.get("arriving", False)),
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(

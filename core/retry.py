@@ -1,7 +1,9 @@
 """Retry policy as data, and the one loop that reads it.
 
 The steps' policies (`AUTHENTICATE`, `LIST`, `SUMMARIZE`, `TRANSFER`) are followed by the local driver through `retrying` and by
-the workflow through its own retry table; a test compares the two. `API_CALL` is used inside a step.
+the workflow through its own retry table; a test compares the two. The policies below them are used inside a step:
+`API_CALL` for one call, `DOWNLOAD` for opening a body (an expired address has to be resolved again first),
+`SAVE_CREDENTIALS` for storing a renewed sign-in, which must not be lost.
 """
 
 from __future__ import annotations
@@ -9,12 +11,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import tenacity
 
-from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, SourceGone, TransientError
+from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, LocatorExpired, SourceGone, TransientError
 
 T = TypeVar("T")
 
@@ -60,6 +62,8 @@ LIST = RetryPolicy(retries=3, first_delay=2.0)
 SUMMARIZE = RetryPolicy(retries=3, first_delay=2.0)
 TRANSFER = RetryPolicy(retries=3, first_delay=30.0, jitter=True)
 API_CALL = RetryPolicy(retries=4, first_delay=0.5, max_delay=20.0, jitter=True, on=(TransientError,))
+DOWNLOAD = replace(API_CALL, never=(*FINAL, LocatorExpired))
+SAVE_CREDENTIALS = RetryPolicy(retries=5, first_delay=0.5, max_delay=5.0, jitter=True)
 
 
 def retrying(

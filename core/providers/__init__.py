@@ -1,1 +1,1 @@
-"""."""
+"""Clouds whose media libraries can be backed up, found by name through `registry`."""

@@ -1,0 +1,32 @@
+"""The GoPro Cloud. There is no public contract: what is known comes from independent clients, and it may change."""
+
+from __future__ import annotations
+
+from core.credentials.session import SignIn
+from core.providers import http
+from core.providers.base import Provider, ProviderSettings
+from core.providers.gopro.answers import DEFAULT_BASE_URL, safe_base_url
+from core.providers.gopro.api import GoProApi
+from core.providers.gopro.oauth import TokenEndpoint
+from core.providers.gopro.parse import PROVIDER
+from core.providers.gopro.provider import GoProProvider
+from core.providers.limiter import SLOTS, ApiSlots
+
+__all__ = ["DEFAULT_BASE_URL", "GoProProvider", "create"]
+
+#: Seconds that a renewal waits for one of the API slots: with the call itself less than its lease.
+_SLOT_PATIENCE = 15.0
+
+#: Downloads of one process at once for which connections are kept.
+_DOWNLOADS = 32
+
+
+def create(settings: ProviderSettings) -> Provider:
+    """The provider for an account. `InvalidInput` if the API's address is not one that tokens may be sent to."""
+    base_url = safe_base_url(settings.base_url or DEFAULT_BASE_URL)
+    session = http.new_session(SLOTS)
+    slots = ApiSlots(settings.leases, PROVIDER)
+    endpoint = TokenEndpoint(session, base_url, slot=lambda: slots.hold(_SLOT_PATIENCE))
+    sign_in = SignIn(settings.credentials, settings.leases, PROVIDER, endpoint.refresh)
+    api = GoProApi(session, base_url, sign_in, slots)
+    return GoProProvider(api, sign_in, http.new_session(_DOWNLOADS), loopback=base_url.startswith("http://"))

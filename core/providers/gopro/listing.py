@@ -1,0 +1,115 @@
+"""Walks through the pages of a library that moves, and proves that nothing was passed over, or says that it is not proved.
+
+Pages come short without a word, and media uploaded or deleted meanwhile shift them; both as observed by independent clients.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from core.model import Json, Medium
+from core.providers.base import ListingReport
+
+#: Pages asked for at once; also how far the asking is ahead of the reading, so that memory stays flat.
+AT_ONCE = 4
+
+#: A library that differs from its own count is listed once more, not for ever.
+_PASSES = 2
+
+#: So many pages in a row that bring nothing new end a pass, whatever the number of pages is said to be.
+_MOST_FRUITLESS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of the listing: its rows as they came, and the totals told with it, None where none are."""
+
+    rows: Sequence[Json]
+    total_items: int | None
+    total_pages: int | None
+
+
+Fetch = Callable[[int], Page]
+Read = Callable[[Json, ListingReport], Medium | None]
+
+
+def walk(fetch: Fetch, read: Read, report: ListingReport, *, at_once: int = AT_ONCE) -> Iterator[Medium]:
+    """Every medium once, in the order of the pages; `report` is complete when the iterator is exhausted.
+
+    `fetch` is called from up to `at_once` threads. A pass goes on to the first page that is empty or brings nothing new
+    behind the last one announced. If fewer distinct media were seen than the highest count told, everything is listed
+    once more for those that are missing.
+    """
+    seen: set[str] = set()
+    highest = 0
+    with ThreadPoolExecutor(at_once, thread_name_prefix="listing") as pool:
+        for _ in range(_PASSES):
+            one = _Pass(fetch, read, report, pool, at_once)
+            for medium in one.media():
+                if medium.media_id not in seen:
+                    seen.add(medium.media_id)
+                    report.found = len(seen)
+                    yield medium
+            report.unreadable = one.unreadable
+            if one.expected is None:
+                continue
+            highest = max(highest, one.expected)
+            if len(seen) >= highest or len(one.seen) >= one.expected:
+                report.expected = one.expected
+                return
+            report.expected = highest
+
+
+class _Pass:
+    """One way through all pages. `expected` is the highest count of media told on the way."""
+
+    def __init__(self, fetch: Fetch, read: Read, report: ListingReport, pool: ThreadPoolExecutor, at_once: int) -> None:
+        self.seen: set[str] = set()
+        self.expected: int | None = None
+        self.unreadable = 0
+        self._fetch = fetch
+        self._read = read
+        self._report = report
+        self._pool = pool
+        self._at_once = at_once
+        self._last_page = 1
+
+    def media(self) -> Iterator[Medium]:
+        """The media of this pass, each once."""
+        fruitless = 0
+        for number, page in self._pages():
+            self._heed(page)
+            before = len(self.seen)
+            for row in page.rows:
+                medium = self._read(row, self._report)
+                self.unreadable += medium is None
+                if medium and medium.media_id not in self.seen:
+                    self.seen.add(medium.media_id)
+                    yield medium
+            fruitless = fruitless + 1 if len(self.seen) == before else 0
+            if fruitless > (_MOST_FRUITLESS if number <= self._last_page else 0):
+                return
+
+    def _heed(self, page: Page) -> None:
+        if page.total_items is not None:
+            self.expected = max(self.expected or 0, page.total_items)
+        if page.total_pages is not None:
+            self._last_page = max(self._last_page, page.total_pages)
+
+    def _pages(self) -> Iterator[tuple[int, Page]]:
+        """Page after page in order, asked for ahead as far as pages are announced, and one at a time behind those."""
+        waiting: deque[tuple[int, Future[Page]]] = deque()
+        following = 1
+        try:
+            while True:
+                while not waiting or (len(waiting) < self._at_once and following <= self._last_page + 1):
+                    waiting.append((following, self._pool.submit(self._fetch, following)))
+                    following += 1
+                number, page = waiting.popleft()
+                yield number, page.result()
+        finally:
+            for _, page in waiting:
+                page.cancel()

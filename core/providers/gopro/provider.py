@@ -1,0 +1,91 @@
+"""The GoPro Cloud as a provider, read only."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+
+import requests
+
+from core.credentials.session import SignIn
+from core.errors import LocatorExpired
+from core.model import Account, Medium, Offer, Original
+from core.providers import http
+from core.providers.base import ByteSource, ListingReport
+from core.providers.gopro.api import GoProApi
+from core.providers.gopro.listing import walk
+from core.providers.gopro.originals import offer
+from core.providers.gopro.parse import PROVIDER, read_account, read_medium, read_page
+from core.retry import DOWNLOAD, retrying
+
+_log = logging.getLogger(__name__)
+
+
+class GoProProvider:
+    """Lists, resolves and opens the media of one account.
+
+    `cdn` is a session of its own, so that nothing that signs in can reach the CDN. `loopback` allows plain HTTP to
+    loopback addresses there, as the emulated cloud needs it.
+    """
+
+    name = PROVIDER
+    title = "GoPro"
+
+    def __init__(
+        self,
+        api: GoProApi,
+        sign_in: SignIn,
+        cdn: requests.Session,
+        *,
+        loopback: bool = False,
+        sleep: Callable[[float], None] = time.sleep,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._api = api
+        self._sign_in = sign_in
+        self._cdn = cdn
+        self._loopback = loopback
+        self._sleep = sleep
+        self._draw = draw
+
+    @property
+    def renewals(self) -> int:
+        """How often this process has renewed the sign-in."""
+        return self._sign_in.renewals
+
+    def authenticate(self) -> Account:
+        """Check the credentials as they are stored now, also if they were refused before."""
+        self._sign_in.start_anew()
+        return read_account(self._api.user())
+
+    def list_media(self, report: ListingReport) -> Iterator[Medium]:
+        """Every medium once, by time of upload, newest first."""
+        return walk(lambda page: read_page(self._api.search(page)), read_medium, report)
+
+    def resolve(self, medium: Medium) -> Offer:
+        """The originals of a medium; each address lives an hour."""
+        found, novelties = offer(medium, self._api.download(medium.media_id))
+        for novelty in sorted(novelties):
+            _log.warning("GoPro offers something unknown for medium %s: %s", medium.media_id, novelty)
+        return found
+
+    @contextmanager
+    def open(self, original: Original, start: int = 0) -> Iterator[ByteSource]:
+        """Open the bytes of an original. Opening is tried again for what may pass, reading is not."""
+        what = f"{original.role} {original.item_number} of {original.media_id}"
+        if not original.locator:
+            raise LocatorExpired(f"There is no download address for {what} yet.")
+        with ExitStack() as stack:
+            yield retrying(
+                DOWNLOAD, partial(self._opened, stack, original.locator, what, start), sleep=self._sleep, draw=self._draw
+            )
+
+    def _opened(self, stack: ExitStack, url: str, what: str, start: int) -> ByteSource:
+        body: AbstractContextManager[ByteSource] = http.open_download(
+            self._cdn, url, what, start=start, loopback=self._loopback
+        )
+        return stack.enter_context(body)

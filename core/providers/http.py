@@ -1,0 +1,255 @@
+"""What any cloud over HTTP needs: sessions that add nothing by themselves, safe addresses, errors that quote no
+address, and bodies that prove their length.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from ipaddress import ip_address
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from core.errors import ApiShapeChanged, CloudSyncError, IntegrityError, InvalidInput, LocatorExpired, TransientError
+from core.model import utc_now
+from core.providers.base import ByteSource
+
+#: Seconds to connect, and seconds without a single byte, on every call.
+TIMEOUT = (10.0, 30.0)
+
+#: Redirects that a download may take; an API call takes none.
+MOST_REDIRECTS = 3
+
+#: Bytes of an API answer, decoded, that are read at most.
+LONGEST_ANSWER = 32 * 1024 * 1024
+
+_REDIRECTS = (301, 302, 303, 307, 308)
+_OVERLOADED = (408, 425, 429)
+_NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
+_BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, requests.RequestException, OSError)
+
+
+class _DirectAdapter(HTTPAdapter):
+    """Goes to the address itself: plain HTTP is for loopback, where no proxy can help."""
+
+    def send(self, request, stream=False, timeout=None, verify=True, cert=None, proxies=None):  # type: ignore[no-untyped-def]  # noqa: ANN
+        return super().send(request, stream, timeout, verify, cert, proxies=None)
+
+
+def new_session(pool_size: int) -> requests.Session:
+    """A session for `pool_size` threads that sends what it is told: no netrc, no cookies of earlier answers, no retries."""
+    session = requests.Session()
+    session.auth = _unchanged
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.mount("https://", HTTPAdapter(pool_connections=8, pool_maxsize=pool_size))
+    session.mount("http://", _DirectAdapter(pool_connections=8, pool_maxsize=pool_size))
+    return session
+
+
+def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def require_safe_url(
+    url: str, what: str, *, error: type[CloudSyncError] = InvalidInput, loopback: bool = True
+) -> str:
+    """The address, if it is https without user information; plain http only for a loopback host, and if `loopback`.
+
+    Else `error`, whose text names `what` and never the address.
+    """
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        raise error(f"{what} is not a valid address.") from None
+    if _NOT_IN_URLS.search(url) or not host or "@" in parts.netloc:
+        raise error(f"{what} must be an address with a host and without user name, blanks or backslashes.")
+    if parts.scheme == "https" or (parts.scheme == "http" and loopback and _is_loopback(host)):
+        return url
+    raise error(f"{what} must begin with https:// (http:// is accepted for loopback addresses alone).")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def retry_after(headers: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> float | None:
+    """The pause in seconds that an answer asks for with Retry-After (seconds or an HTTP date), never negative."""
+    text = headers.get("Retry-After", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        moment = parsedate_to_datetime(text)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (moment - clock()).total_seconds())
+
+
+def send(
+    session: requests.Session,
+    method: str,
+    url: str,
+    what: str,
+    *,
+    headers: Mapping[str, str],
+    params: Mapping[str, str] | None = None,
+    form: Mapping[str, str] | None = None,
+) -> requests.Response:
+    """One call with timeouts, its body unread; redirects are not followed.
+
+    `TransientError` if no answer comes; its text holds `what` and the kind of fault, never an address, header or body.
+    """
+    try:
+        return session.request(
+            method, url, headers=dict(headers), params=params, data=form, timeout=TIMEOUT, stream=True, allow_redirects=False
+        )
+    except (*_BROKEN, ValueError) as fault:
+        raise TransientError(f"{what} could not be asked for: {_kind(fault)}.") from None
+
+
+def _kind(fault: BaseException) -> str:
+    if isinstance(fault, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
+        return f"no answer within {TIMEOUT[1]:.0f} s"
+    if isinstance(fault, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
+        return "no trusted TLS connection could be made"
+    return f"the connection failed ({type(fault).__name__})"
+
+
+def read_all(response: requests.Response, what: str) -> bytes:
+    """The decoded body of an API answer. `TransientError` if it breaks off or is longer than `LONGEST_ANSWER`."""
+    body = bytearray()
+    try:
+        while block := response.raw.read1(256 * 1024, decode_content=True):
+            body += block
+            if len(body) > LONGEST_ANSWER:
+                raise TransientError(f"{what}: the answer is longer than {LONGEST_ANSWER:,} bytes.")
+    except _BROKEN as fault:
+        raise TransientError(f"{what}: the answer broke off ({type(fault).__name__}).") from None
+    return bytes(body)
+
+
+class HttpByteSource:
+    """A response body as `ByteSource`, from `start` of the file on.
+
+    Made only if the answer proves what it will deliver: no content encoding, the asked range, and a length or chunked
+    framing by which a body that breaks off is known. Else `IntegrityError`.
+    """
+
+    def __init__(self, response: requests.Response, start: int, what: str) -> None:
+        self._raw = response.raw
+        self._what = what
+        self._position = start
+        headers = response.headers
+        if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+            raise IntegrityError(f"{what} comes encoded though that was not asked for.")
+        self.version = headers.get("ETag") or headers.get("Last-Modified") or ""
+        declared = _content_length(headers, what)
+        self.total = declared
+        if response.status_code == requests.codes.partial_content:
+            self.total = _total_of_range(headers, start, declared, what)
+        elif start:
+            raise IntegrityError(f"{what} was asked for from byte {start:,} on, but the answer begins at byte 0.")
+        if self.total is None and not _is_chunked(headers):
+            raise IntegrityError(f"{what} comes without a length, so that nobody could tell whether it is whole.")
+        if self.total == 0:
+            raise IntegrityError(f"{what} is empty.")
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Read up to `len(buffer)` bytes, fewer only at the end of the body; 0 once it has ended.
+
+        `IntegrityError` if it breaks off early, `TransientError` if nothing comes for 30 s.
+        """
+        try:
+            block = self._raw.read(len(buffer), decode_content=False)
+        except (urllib3.exceptions.TimeoutError, TimeoutError):
+            raise TransientError(f"{self._what} stopped coming at byte {self._position:,}.") from None
+        except _BROKEN as fault:
+            raise self._broken_off(f"; {type(fault).__name__}") from None
+        buffer[: len(block)] = block
+        self._position += len(block)
+        if not block and len(buffer) and self.total is not None and self._position != self.total:
+            raise self._broken_off("")
+        return len(block)
+
+    def _broken_off(self, why: str) -> IntegrityError:
+        whole = "its end" if self.total is None else f"byte {self.total:,}"
+        return IntegrityError(f"{self._what} broke off at byte {self._position:,} before {whole}{why}.")
+
+
+def _content_length(headers: Mapping[str, str], what: str) -> int | None:
+    text = headers.get("Content-Length")
+    if text is None or _is_chunked(headers):
+        return None
+    if not re.fullmatch(r"[0-9]{1,18}", text.strip()):
+        raise IntegrityError(f"{what} declares a length that is no number.")
+    return int(text)
+
+
+def _is_chunked(headers: Mapping[str, str]) -> bool:
+    return headers.get("Transfer-Encoding", "").strip().lower().endswith("chunked")
+
+
+def _total_of_range(headers: Mapping[str, str], start: int, declared: int | None, what: str) -> int:
+    found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if not found or int(found[1]) != start:
+        raise IntegrityError(f"{what} was asked for from byte {start:,} on; the answer does not say that it begins there.")
+    total = int(found[3])
+    if int(found[2]) != total - 1 or declared not in (None, total - start):
+        raise IntegrityError(f"{what}: the answer covers less than was asked for, or contradicts itself.")
+    return total
+
+
+@contextmanager
+def open_download(
+    session: requests.Session,
+    url: str,
+    what: str,
+    *,
+    start: int = 0,
+    loopback: bool = True,
+    clock: Callable[[], datetime] = utc_now,
+) -> Iterator[ByteSource]:
+    """Open a signed download address from byte `start` on, without any credentials.
+
+    At most `MOST_REDIRECTS` redirects are followed, each to a safe address. `LocatorExpired` for 401, 403, 404 and 410,
+    `TransientError` for what may pass, `IntegrityError` for an answer that can't prove its length.
+    """
+    headers = {"Accept-Encoding": "identity", "Accept": "*/*"} | ({"Range": f"bytes={start}-"} if start else {})
+    for _ in range(MOST_REDIRECTS + 1):
+        require_safe_url(url, f"The download address of {what}", error=ApiShapeChanged, loopback=loopback)
+        with closing(send(session, "GET", url, what, headers=headers)) as response:
+            if response.status_code not in _REDIRECTS:
+                _require_download(response, what, clock)
+                yield HttpByteSource(response, start, what)
+                return
+            url = urljoin(url, response.headers.get("Location", ""))
+    raise TransientError(f"{what} is redirected more than {MOST_REDIRECTS} times.")
+
+
+def _require_download(response: requests.Response, what: str, clock: Callable[[], datetime]) -> None:
+    status = response.status_code
+    if status in (200, 206):
+        return
+    if status in (401, 403, 404, 410):
+        raise LocatorExpired(f"The download address of {what} is no longer honoured ({status}).")
+    if status == 416:
+        raise IntegrityError(f"{what} is shorter than the byte it was asked for from (416).")
+    raise TransientError(f"{what} could not be opened ({status}).", retry_after=retry_after(response.headers, clock))
+
+
+def is_passing(status: int) -> bool:
+    """Whether an HTTP status means that the same call may work later."""
+    return status in _OVERLOADED or status >= 500

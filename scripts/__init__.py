@@ -1,0 +1,1 @@
+"""Scripts around the product: the demo, the build of the Lambda artifact."""

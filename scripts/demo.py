@@ -1,0 +1,183 @@
+"""`make demo`: the whole product on one machine, with an emulated AWS and an emulated GoPro Cloud on loopback.
+
+It builds and deploys the template with SAM, stores credentials, runs the workflow twice and checks every archived byte
+against what the emulated cloud holds. It exits with 0 only if all that should be archived is, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from tests.emulator import Emulator
+from tests.gopro_cloud.library import expected_originals, sample_library
+from tests.gopro_cloud.server import GoProCloud
+from tests.stack import Execution, Stack, build
+
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Archived:
+    """One original as the bucket really holds it, beside what it should be."""
+
+    media_id: str
+    key: str
+    length: int
+    sha256: str
+    wanted: bool
+
+
+@contextmanager
+def step(text: str) -> Iterator[None]:
+    """Show what is going on and how long it took."""
+    started = time.monotonic()
+    with console.status(text):
+        yield
+    console.print(f"[green]✓[/] {text} [dim]({time.monotonic() - started:.1f} s)[/]")
+
+
+def demo(keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say how to look at it.")] = False) -> None:
+    """Run the demo."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    library = sample_library()
+    with Emulator() as emulator, GoProCloud(library) as cloud:
+        console.print(f"emulated AWS at {emulator.endpoint}, emulated GoPro Cloud at {cloud.url}")
+        stack = Stack(emulator, "cloud-sync-demo")
+        with step("sam build"):
+            build()
+        with step("sam deploy"):
+            stack.deploy(GoProApiUrl=cloud.url, Environment="dev")
+        with step("credentials stored in Secrets Manager"):
+            stack.put_secret({"gp_access_token": cloud.issue_token(), "gp_user_id": cloud.user_id})
+        console.rule("first run")
+        first = follow(stack, stack.start())
+        console.rule("second run: nothing is new")
+        second = follow(stack, stack.start())
+        with step("every object read back and compared with the emulated cloud"):
+            archived, missing = compare(stack, expected_originals(library))
+        console.rule("what is in the archive")
+        show(stack, archived)
+        good = verdict(first, second, archived, missing)
+        if keep:
+            wait_until_stopped(stack, cloud)
+    sys.exit(0 if good else 1)
+
+
+def follow(stack: Stack, arn: str) -> Execution:
+    """Print each state as it is entered and each medium as its record changes, until the execution ends."""
+    states = stack.emulator.client("stepfunctions")
+    shown: dict[str, str] = {}
+    entered = 0
+    while True:
+        running = states.describe_execution(executionArn=arn)["status"] == "RUNNING"
+        for name in stack.states_entered(arn)[entered:]:
+            entered += 1
+            console.print(f"[bold]{name}[/]")
+        for media_id, record in sorted(stack.records().items()):
+            show_change(shown, media_id, record)
+        if not running:
+            break
+        time.sleep(0.3)
+    ended = stack.wait(arn)
+    if ended.status != "SUCCEEDED":
+        console.print(f"[red]{ended.status}: {ended.error} {ended.cause}[/]")
+    else:
+        told = {name: value for name, value in ended.output.items() if name not in ("failures", "novelties")}
+        console.print_json(json.dumps(told), indent=None)
+    return ended
+
+
+def show_change(shown: dict[str, str], media_id: str, record: dict[str, Any]) -> None:
+    """Print a medium whose status is not the one printed last."""
+    status = record["status"]["S"]
+    if shown.get(media_id) != status:
+        if shown or status != "COMPLETED":
+            name = record.get("filename", {}).get("S") or "(no name)"
+            console.print(f"  {media_id:<26} {name:<16} {status}", markup=False)
+        shown[media_id] = status
+
+
+def compare(stack: Stack, expected: dict[str, Any]) -> tuple[list[Archived], list[str]]:
+    """Hold what the bucket really contains against what the emulated cloud says must be there."""
+    wanted = {
+        (media_id, original.length, original.sha256) for media_id, originals in expected.items() for original in originals
+    }
+    archived = []
+    for key in stack.keys("gopro-videos/"):
+        media_id = key.split("/")[3]
+        body = b"".join(stack.read(key))
+        found = (media_id, len(body), stack.sha256(key))
+        archived.append(Archived(media_id, key, found[1], found[2], found in wanted))
+    there = {(one.media_id, one.length, one.sha256) for one in archived}
+    return archived, sorted(media_id for media_id, _, _ in wanted - there)
+
+
+def show(stack: Stack, archived: list[Archived]) -> None:
+    """The table at the end: medium, originals, bytes, key, verified."""
+    table = Table("medium", "originals", "bytes", "key", "verified")
+    media = sorted({one.media_id for one in archived})
+    for media_id in media:
+        own = [one for one in archived if one.media_id == media_id]
+        for number, one in enumerate(own):
+            table.add_row(
+                media_id if number == 0 else "",
+                str(len(own)) if number == 0 else "",
+                f"{one.length:,}",
+                one.key.split("/", 4)[4] if number else one.key,
+                "[green]equal SHA-256[/]" if one.wanted else "[red]NOT WHAT THE CLOUD HOLDS[/]",
+            )
+    console.print(table)
+    total = sum(one.length for one in archived)
+    console.print(
+        f"{len(media)} media, {len(archived)} originals, {total:,} bytes in s3://{stack.outputs['ArchiveBucketName']}"
+    )
+
+
+def verdict(first: Execution, second: Execution, archived: list[Archived], missing: list[str]) -> bool:
+    """Say whether the demo did what it claims."""
+    checks = {
+        "the first run succeeded": first.status == "SUCCEEDED" and first.output.get("status") == "SUCCEEDED",
+        "every original is there, byte for byte": not missing and bool(archived),
+        "nothing else is there": all(one.wanted for one in archived),
+        "the second run moved nothing": second.output.get("bytes_transferred") == 0
+        and second.output.get("status") == "NO_NEW_VIDEOS",
+    }
+    for claim, holds in checks.items():
+        console.print(f"{'[green]✓[/]' if holds else '[red]✗[/]'} {claim}")
+    for media_id in missing:
+        console.print(f"[red]missing: an original of {media_id}[/]")
+    return all(checks.values())
+
+
+def wait_until_stopped(stack: Stack, cloud: GoProCloud) -> None:
+    """Leave the emulators up, say how to look around, and end with Ctrl-C."""
+    console.rule("left running; Ctrl-C ends it")
+    environment = (
+        f"export AWS_ENDPOINT_URL={stack.emulator.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "
+        "AWS_DEFAULT_REGION=us-east-1"
+    )
+    console.print(environment, soft_wrap=True)
+    console.print(f"aws s3 ls --recursive s3://{stack.outputs['ArchiveBucketName']}/", soft_wrap=True)
+    console.print(
+        f"aws stepfunctions start-execution --state-machine-arn {stack.outputs['StateMachineArn']}", soft_wrap=True
+    )
+    console.print(f"curl {cloud.url}/_cloud/state", soft_wrap=True)
+    try:
+        signal.pause()
+    except KeyboardInterrupt:
+        console.print("stopped")
+
+
+if __name__ == "__main__":
+    typer.run(demo)

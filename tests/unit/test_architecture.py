@@ -1,0 +1,92 @@
+"""Imports point one way: the picture in docs/architecture.md, checked."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+#: What each part may import of the project. `core` alone means its flat modules.
+FLAT = {"core.errors", "core.model", "core.retry"}
+ALLOWED = {
+    "core.errors": set[str](),
+    "core.model": {"core.errors"},
+    "core.retry": {"core.errors"},
+    "core.tracker": FLAT,
+    "core.archive": FLAT,
+    "core.credentials": FLAT | {"core.tracker"},
+    "core.providers": FLAT | {"core.credentials", "core.tracker"},
+    "core.transfer": FLAT | {"core.archive", "core.providers"},
+    "core.sync": FLAT | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
+    "core.cli_view": FLAT | {"core.sync"},
+    "handlers": FLAT
+    | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"},
+}
+
+#: Modules beside which no other implementation may be imported.
+SIBLINGS = [
+    {"core.archive.s3", "core.archive.folder"},
+    {"core.tracker.dynamodb", "core.tracker.sqlite"},
+    {"core.credentials.secretsmanager", "core.credentials.file"},
+]
+
+LAMBDA_ONLY = {"aws_lambda_powertools", "aws_xray_sdk"}
+
+
+def imports_of(path: Path) -> set[str]:
+    tree = ast.parse(path.read_text())
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def part_of(module: str) -> str:
+    """The part of the picture that a module belongs to, "" for none."""
+    return next((part for part in ALLOWED if module == part or module.startswith(part + ".")), "")
+
+
+MODULES = sorted(path for top in ("core", "handlers") for path in (ROOT / top).rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", MODULES, ids=module_of)
+def test_a_module_imports_only_what_lies_below_it(path: Path) -> None:
+    own = part_of(module_of(path))
+    if not own:
+        assert module_of(path) in ("core", "core.cli", "core.__main__"), "a part that the picture does not show"
+        return
+    reached = {part_of(name) for name in imports_of(path)} - {own, ""}
+    assert reached <= ALLOWED[own]
+
+
+@pytest.mark.parametrize("siblings", SIBLINGS, ids=lambda pair: " and ".join(sorted(pair)))
+def test_no_implementation_imports_its_sibling(siblings: set[str]) -> None:
+    for path in MODULES:
+        if module_of(path) in siblings:
+            assert not imports_of(path) & (siblings - {module_of(path)})
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if p.is_relative_to(ROOT / "core")], ids=module_of)
+def test_core_knows_nothing_of_lambda(path: Path) -> None:
+    tops = {name.split(".")[0] for name in imports_of(path)}
+    assert not tops & (LAMBDA_ONLY | {"handlers"})
+
+
+def test_importing_core_loads_no_network_library() -> None:
+    import subprocess
+
+    code = "import sys, core, core.providers.registry; print([m for m in ('requests', 'boto3', 'rich') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
