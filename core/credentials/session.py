@@ -33,9 +33,9 @@ _EVERYBODY = "everybody"  # owner of a remembered rejection, so that any worker 
 class SignIn:
     """The credentials in force, for all threads of a process and, through `leases`, all workers of a sync.
 
-    `refresh` asks the provider once for new credentials; it raises `CredentialsRejected` if the refresh token is refused
-    and `TransientError` if it may work later. `renewals` counts the successful ones of this process; `on_renewal` hears of
-    each.
+    `refresh` asks the provider once for new credentials; it raises `CredentialsRejected` if the refresh token
+    is refused and `TransientError` if it may work later. `renewals` counts the successful ones of this
+    process; `on_renewal` hears of each.
     """
 
     def __init__(
@@ -60,24 +60,25 @@ class SignIn:
         self._on_renewal = on_renewal
         self._lock = threading.RLock()
         self._known: Credentials | None = None
-        self._refused: set[str] = set()
+        self._refused: set[str] = set()  # versions whose access token was refused here; they may be renewed
         self.renewals = 0
 
     def current(self) -> Credentials:
         """The credentials to send now; renewed first if only a refresh token is stored.
 
-        `CredentialsRejected`, without a call to the provider, if some worker had them refused and nobody has stored others.
+        `CredentialsRejected`, without a call to the provider, if some worker had them refused and nobody has
+        stored others.
         """
         with self._lock:
             if self._known is None or self._known.version in self._refused:
                 found = self._store.current(fresh=self._known is not None)
-                if self._is_rejected(found.version):
+                if self._is_given_up(found):
                     found = self._store.current(fresh=True)
                 self._known = self._admit(found)
             return self._known
 
     def start_anew(self) -> Credentials:
-        """The credentials as stored now, whatever was remembered of them: for the check at the start of a run."""
+        """The credentials as stored now, whatever is remembered of them: for the check that begins a run."""
         with self._lock:
             found = self._store.current(fresh=True)
             self._refused.discard(found.version)
@@ -88,8 +89,9 @@ class SignIn:
     def renew(self, rejected: Credentials) -> Credentials:
         """Other credentials than those that the provider has just rejected.
 
-        A newer version in the store is taken as it is. Else one worker renews under a lease while the others wait for it.
-        `CredentialsRejected` if that is impossible, `TransientError` if it takes too long or the provider is out of order.
+        A newer version in the store is taken as it is. Else one worker renews under a lease while the others
+        wait for it. `CredentialsRejected` if that is impossible, `TransientError` if it takes too long or the
+        provider is out of order.
         """
         with self._lock:
             if self._known and self._known.version not in (rejected.version, *self._refused):
@@ -110,14 +112,16 @@ class SignIn:
             if found.version != suspect.version and self._is_usable(found):
                 self._known = found
                 return found
-            if found.can_renew and self._leases.acquire(f"{self._name}#suspicion", token_hex(8), SUSPICION_LEASE):
+            lease = f"{self._name}#suspicion"
+            if found.can_renew and self._leases.acquire(lease, token_hex(8), SUSPICION_LEASE):
                 return self.renew(suspect)
             return None
 
     def _admit(self, found: Credentials) -> Credentials:
-        if self._is_rejected(found.version):
+        if self._is_given_up(found):
             raise _rejection(self._name, "were refused earlier and have not been replaced since")
-        return found if found.has_access else self._renewed_by_anyone()
+        is_good = found.has_access and found.version not in self._refused
+        return found if is_good else self._renewed_by_anyone()
 
     def _renewed_by_anyone(self) -> Credentials:
         give_up_at = self._clock() + PATIENCE
@@ -127,12 +131,14 @@ class SignIn:
                 return found
             if not found.can_renew:
                 self._reject(found, "are refused, and nothing in them allows to renew them")
-            if self._leases.held(self._rejection(found.version)):
+            if self._is_given_up(found):
                 self._reject(found, "are refused, and so is their refresh token")
             if renewed := self._renewed_here(token_hex(8)):
                 return renewed
             if self._clock() >= give_up_at:
-                raise TransientError(f"Another worker renews the sign-in at {self._name}; it took longer than {PATIENCE:.0f} s.")
+                raise TransientError(
+                    f"Another worker renews the sign-in at {self._name} for over {PATIENCE:.0f} s."
+                )
             self._sleep(0.25 + 0.75 * self._draw())
 
     def _renewed_here(self, owner: str) -> Credentials | None:
@@ -143,13 +149,14 @@ class SignIn:
             found = self._store.current(fresh=True)
             if self._is_usable(found):
                 return found
-            if self._leases.held(self._rejection(found.version)):
+            if self._is_given_up(found):
                 return None
             fresh = self._ask(found, owner)
             if fresh is None:
                 return None
             # Before anything else is done with it: a rotated refresh token that is lost is a sign-in lost.
-            saved = retrying(SAVE_CREDENTIALS, lambda: self._store.save(fresh), sleep=self._sleep, draw=self._draw)
+            save = partial(self._store.save, fresh)
+            saved = retrying(SAVE_CREDENTIALS, save, sleep=self._sleep, draw=self._draw)
         finally:
             self._leases.release(self._refresh_lease, owner)
         self.renewals += 1
@@ -157,24 +164,23 @@ class SignIn:
         return saved
 
     def _ask(self, found: Credentials, owner: str) -> Credentials | None:
-        """New credentials for those stored, or for the version before if the stored refresh token never became good.
+        """New credentials for those stored, or for the version before if those never became good.
 
         None if the store has changed in the meantime, so that the refusal was of something outdated.
         """
-        cause = ""
-        refused: set[str] = set()
+        refused: dict[str, str] = {}
         for candidate in (lambda: found, self._store.previous):
             credentials = candidate()
             if credentials is None or not credentials.can_renew or credentials.refresh_token in refused:
                 continue
+            attempt = partial(self._attempt, credentials, owner)
             try:
-                return retrying(API_CALL, partial(self._attempt, credentials, owner), sleep=self._sleep, draw=self._draw)
+                return retrying(API_CALL, attempt, sleep=self._sleep, draw=self._draw)
             except CredentialsRejected as refusal:
-                refused.add(credentials.refresh_token)
-                cause = cause or str(refusal)
-        if self._store.current(fresh=True).version != found.version:
-            return None
-        self._reject(found, f"are refused and cannot be renewed: {cause}")
+                refused[credentials.refresh_token] = str(refusal)
+        if self._store.current(fresh=True).version == found.version:
+            self._reject(found, f"are refused and cannot be renewed: {refused.get(found.refresh_token, '')}")
+        return None
 
     def _attempt(self, credentials: Credentials, owner: str) -> Credentials:
         if not self._take_lease(owner):
@@ -191,11 +197,12 @@ class SignIn:
     def _rejection(self, version: str) -> str:
         return f"{self._name}#rejected-{version}"
 
-    def _is_rejected(self, version: str) -> bool:
-        return version in self._refused or self._leases.held(self._rejection(version))
+    def _is_given_up(self, found: Credentials) -> bool:
+        """Whether some worker had this version refused and could not renew it."""
+        return self._leases.held(self._rejection(found.version))
 
     def _is_usable(self, found: Credentials) -> bool:
-        return found.has_access and not self._is_rejected(found.version)
+        return found.has_access and found.version not in self._refused and not self._is_given_up(found)
 
     def _reject(self, found: Credentials, cause: str) -> NoReturn:
         self._refused.add(found.version)
@@ -204,4 +211,5 @@ class SignIn:
 
 
 def _rejection(provider_name: str, cause: str) -> CredentialsRejected:
-    return CredentialsRejected(f"The stored credentials for {provider_name} {cause.rstrip('. ')}. {HOW_TO_RENEW}")
+    cause = cause.rstrip(". ")
+    return CredentialsRejected(f"The stored credentials for {provider_name} {cause}. {HOW_TO_RENEW}")

@@ -1,5 +1,7 @@
-"""What any cloud over HTTP needs: sessions that add nothing by themselves, safe addresses, errors that quote no
-address, and bodies that prove their length.
+"""What any cloud over HTTP needs.
+
+Sessions that add nothing by themselves, safe addresses, errors that quote none, bodies that prove their
+length.
 """
 
 from __future__ import annotations
@@ -12,13 +14,21 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http.cookiejar import DefaultCookiePolicy
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
 
-from core.errors import ApiShapeChanged, CloudSyncError, IntegrityError, InvalidInput, LocatorExpired, TransientError
+from core.errors import (
+    ApiShapeChanged,
+    CloudSyncError,
+    IntegrityError,
+    InvalidInput,
+    LocatorExpired,
+    TransientError,
+)
 from core.model import utc_now
 from core.providers.base import ByteSource
 
@@ -41,12 +51,13 @@ _BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, requests.Req
 class _DirectAdapter(HTTPAdapter):
     """Goes to the address itself: plain HTTP is for loopback, where no proxy can help."""
 
-    def send(self, request, stream=False, timeout=None, verify=True, cert=None, proxies=None):  # type: ignore[no-untyped-def]  # noqa: ANN
-        return super().send(request, stream, timeout, verify, cert, proxies=None)
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """Send the request as it is, without the environment's proxy."""
+        return super().send(request, *args, **kwargs | {"proxies": None})
 
 
 def new_session(pool_size: int) -> requests.Session:
-    """A session for `pool_size` threads that sends what it is told: no netrc, no cookies of earlier answers, no retries."""
+    """A session for `pool_size` threads that sends what it is told: no netrc, no cookies of its own."""
     session = requests.Session()
     session.auth = _unchanged
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
@@ -62,7 +73,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
 def require_safe_url(
     url: str, what: str, *, error: type[CloudSyncError] = InvalidInput, loopback: bool = True
 ) -> str:
-    """The address, if it is https without user information; plain http only for a loopback host, and if `loopback`.
+    """The address, if it is https without user information; plain http for a loopback host, if `loopback`.
 
     Else `error`, whose text names `what` and never the address.
     """
@@ -86,7 +97,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def retry_after(headers: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> float | None:
-    """The pause in seconds that an answer asks for with Retry-After (seconds or an HTTP date), never negative."""
+    """The pause in seconds that an answer asks for (Retry-After as seconds or HTTP date), never negative."""
     text = headers.get("Retry-After", "").strip()
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
@@ -110,11 +121,19 @@ def send(
 ) -> requests.Response:
     """One call with timeouts, its body unread; redirects are not followed.
 
-    `TransientError` if no answer comes; its text holds `what` and the kind of fault, never an address, header or body.
+    `TransientError` if no answer comes; its text holds `what` and the kind of fault, never an address, header
+    or body.
     """
     try:
         return session.request(
-            method, url, headers=dict(headers), params=params, data=form, timeout=TIMEOUT, stream=True, allow_redirects=False
+            method,
+            url,
+            headers=dict(headers),
+            params=params,
+            data=form,
+            timeout=TIMEOUT,
+            stream=True,
+            allow_redirects=False,
         )
     except (*_BROKEN, ValueError) as fault:
         raise TransientError(f"{what} could not be asked for: {_kind(fault)}.") from None
@@ -129,7 +148,7 @@ def _kind(fault: BaseException) -> str:
 
 
 def read_all(response: requests.Response, what: str) -> bytes:
-    """The decoded body of an API answer. `TransientError` if it breaks off or is longer than `LONGEST_ANSWER`."""
+    """The decoded body of an API answer. `TransientError` if it breaks off or exceeds `LONGEST_ANSWER`."""
     body = bytearray()
     try:
         while block := response.raw.read1(256 * 1024, decode_content=True):
@@ -144,8 +163,8 @@ def read_all(response: requests.Response, what: str) -> bytes:
 class HttpByteSource:
     """A response body as `ByteSource`, from `start` of the file on.
 
-    Made only if the answer proves what it will deliver: no content encoding, the asked range, and a length or chunked
-    framing by which a body that breaks off is known. Else `IntegrityError`.
+    Made only if the answer proves what it will deliver: no content encoding, the asked range, and a length or
+    chunked framing by which a body that breaks off is known. Else `IntegrityError`.
     """
 
     def __init__(self, response: requests.Response, start: int, what: str) -> None:
@@ -161,9 +180,9 @@ class HttpByteSource:
         if response.status_code == requests.codes.partial_content:
             self.total = _total_of_range(headers, start, declared, what)
         elif start:
-            raise IntegrityError(f"{what} was asked for from byte {start:,} on, but the answer begins at byte 0.")
+            raise IntegrityError(f"{what} was asked for from byte {start:,} on, but comes from byte 0.")
         if self.total is None and not _is_chunked(headers):
-            raise IntegrityError(f"{what} comes without a length, so that nobody could tell whether it is whole.")
+            raise IntegrityError(f"{what} comes without a length: nobody could tell whether it is whole.")
         if self.total == 0:
             raise IntegrityError(f"{what} is empty.")
 
@@ -205,7 +224,7 @@ def _is_chunked(headers: Mapping[str, str]) -> bool:
 def _total_of_range(headers: Mapping[str, str], start: int, declared: int | None, what: str) -> int:
     found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if not found or int(found[1]) != start:
-        raise IntegrityError(f"{what} was asked for from byte {start:,} on; the answer does not say that it begins there.")
+        raise IntegrityError(f"{what} was asked for from byte {start:,} on, but does not begin there.")
     total = int(found[3])
     if int(found[2]) != total - 1 or declared not in (None, total - start):
         raise IntegrityError(f"{what}: the answer covers less than was asked for, or contradicts itself.")
@@ -224,10 +243,13 @@ def open_download(
 ) -> Iterator[ByteSource]:
     """Open a signed download address from byte `start` on, without any credentials.
 
-    At most `MOST_REDIRECTS` redirects are followed, each to a safe address. `LocatorExpired` for 401, 403, 404 and 410,
-    `TransientError` for what may pass, `IntegrityError` for an answer that can't prove its length.
+    At most `MOST_REDIRECTS` redirects are followed, each to a safe address. `LocatorExpired` for 401, 403,
+    404 and 410, `TransientError` for what may pass, `IntegrityError` for an answer that can't prove its
+    length.
     """
-    headers = {"Accept-Encoding": "identity", "Accept": "*/*"} | ({"Range": f"bytes={start}-"} if start else {})
+    headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
+    if start:
+        headers["Range"] = f"bytes={start}-"
     for _ in range(MOST_REDIRECTS + 1):
         require_safe_url(url, f"The download address of {what}", error=ApiShapeChanged, loopback=loopback)
         with closing(send(session, "GET", url, what, headers=headers)) as response:
@@ -247,7 +269,8 @@ def _require_download(response: requests.Response, what: str, clock: Callable[[]
         raise LocatorExpired(f"The download address of {what} is no longer honoured ({status}).")
     if status == 416:
         raise IntegrityError(f"{what} is shorter than the byte it was asked for from (416).")
-    raise TransientError(f"{what} could not be opened ({status}).", retry_after=retry_after(response.headers, clock))
+    pause = retry_after(response.headers, clock)
+    raise TransientError(f"{what} could not be opened ({status}).", retry_after=pause)
 
 
 def is_passing(status: int) -> bool:

@@ -12,7 +12,8 @@ from secrets import token_hex
 from core.errors import TransientError
 from core.tracker.base import Leases
 
-#: API calls of one provider in flight at most. No limit is published; clients that kept to four were not blocked.
+#: API calls of one provider in flight at most. No limit is published; clients that kept to four were not
+#: blocked.
 SLOTS = 4
 
 #: Seconds after which the slot of a worker that died is free again: longer than any call may take.
@@ -81,4 +82,6 @@ class ApiSlots:
 
 
 def _exhausted(patience: float) -> TransientError:
-    return TransientError(f"All {SLOTS} API calls that may be in flight were taken for {patience:.0f} s by other workers.")
+    return TransientError(
+        f"All {SLOTS} API calls that may be in flight were taken for {patience:.0f} s by other workers."
+    )

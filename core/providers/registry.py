@@ -17,7 +17,7 @@ _BUILT_IN = {"gopro": "core.providers.gopro"}
 
 
 def create(name: str, settings: ProviderSettings) -> Provider:
-    """The provider called `name`. `InvalidInput` lists the known names if there is none; only its own module is imported."""
+    """The provider called `name`; only its own module is imported. `InvalidInput` lists the known names."""
     module = _BUILT_IN.get(name)
     return import_module(module).create(settings) if module else _joined(name)(settings)
 

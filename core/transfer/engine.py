@@ -34,12 +34,12 @@ def move(source: Source, archive: Archive, key: str, label: Label, advance: Adva
         filled = _fill(body, buffer, advance)
         digest.update(buffer[:filled])
         if filled < len(buffer) or filled == body.total:
-            _require_length(key, filled, body.total)
+            _require_whole(key, filled, body)
             return archive.put(key, buffer[:filled], label, digest.hexdigest())
         upload = archive.start(key, label)
         try:
             length = _move_parts(body, upload, buffer, digest.update, advance)
-            _require_length(key, length, body.total)
+            _require_whole(key, length, body)
             return upload.complete(length, digest.hexdigest())
         except BaseException:
             upload.abort()
@@ -71,8 +71,10 @@ def _fill(body: ByteSource, buffer: memoryview, advance: Advance) -> int:
     return filled
 
 
-def _require_length(key: str, length: int, declared: int | None) -> None:
+def _require_whole(key: str, length: int, body: ByteSource) -> None:
     if length == 0:
         raise IntegrityError(f"The source of {key} is empty. It is tried again.")
-    if declared is not None and length != declared:
-        raise IntegrityError(f"The source of {key} gave {length:,} bytes where it declares {declared:,}. It is tried again.")
+    surplus = body.readinto(memoryview(bytearray(1)))
+    if surplus or body.total not in (None, length):
+        told = f"{length:,} bytes{' and more' if surplus else ''}"
+        raise IntegrityError(f"The source of {key} gave {told} where it declares {body.total:,}. It is tried again.")

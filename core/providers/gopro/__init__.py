@@ -1,4 +1,4 @@
-"""The GoPro Cloud. There is no public contract: what is known comes from independent clients, and it may change."""
+"""The GoPro Cloud, as independent clients have observed it: it has no public contract and may change."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DOWNLOADS = 32
 
 
 def create(settings: ProviderSettings) -> Provider:
-    """The provider for an account. `InvalidInput` if the API's address is not one that tokens may be sent to."""
+    """The provider for an account. `InvalidInput` if tokens must not be sent to the API's address."""
     base_url = safe_base_url(settings.base_url or DEFAULT_BASE_URL)
     session = http.new_session(SLOTS)
     slots = ApiSlots(settings.leases, PROVIDER)

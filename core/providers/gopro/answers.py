@@ -12,12 +12,15 @@ from core.providers.http import require_safe_url
 
 DEFAULT_BASE_URL = "https://api.gopro.com"
 
-#: `Accept` is mandatory (406 without it, 410 once the version is retired); the others are usual. A wrong Origin or
-#: Referer has given 500, none at all works.
+#: `Accept` is mandatory (406 without it, 410 once the version is retired); the others are usual. A wrong
+#: Origin or Referer has given 500, none at all works.
 BASE_HEADERS = {
     "Accept": "application/vnd.gopro.jk.media+json; version=2.0.0",
     "Accept-Language": "en-US,en;q=0.9",
-    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "User-Agent": (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+        "Chrome/140.0.0.0 Safari/537.36"
+    ),
 }
 
 _NOT_FOR_EYES = re.compile(r"[a-z][a-z0-9+.-]*://\S*|\S+@\S+|[^\s,;:]{24,}", re.IGNORECASE)
@@ -32,7 +35,7 @@ def safe_base_url(url: str) -> str:
 
 
 def json_object(body: bytes) -> dict[str, Json]:
-    """The JSON object of an answer, empty if it holds none: HTML, nothing, another type, or nested beyond reason."""
+    """The JSON object of an answer, empty if it holds none: HTML, a list, or nested beyond reason."""
     try:
         document = json.loads(body, parse_constant=lambda _: None)
     except (ValueError, RecursionError):
@@ -43,7 +46,8 @@ def json_object(body: bytes) -> dict[str, Json]:
 def spoken_reason(answer: Json, secrets: Iterable[str] = ()) -> str:
     """What an error answer says of itself, as `: text` for a message, or "".
 
-    Known secrets, addresses, e-mail addresses and anything as long as a token are taken out; 160 characters at most.
+    Known secrets, addresses, e-mail addresses and anything as long as a token are taken out; 160 characters
+    at most.
     """
     text = ", ".join(dict.fromkeys(_reasons(answer)))
     for secret in filter(None, secrets):
@@ -53,10 +57,13 @@ def spoken_reason(answer: Json, secrets: Iterable[str] = ()) -> str:
 
 
 def _reasons(answer: Json) -> Iterator[str]:
-    """The texts of `{"_embedded": {"errors": [{"reason", "code", "description"}]}}` and of `{"error", "error_description"}`."""
+    """The texts of GoPro's `_embedded.errors` (reason, code, description) and of OAuth's error."""
     embedded = answer.get("_embedded") if isinstance(answer, dict) else None
     errors = embedded.get("errors") if isinstance(embedded, dict) else None
     for error in [answer, *(errors[:5] if isinstance(errors, list) else ())]:
-        if isinstance(error, dict):
-            values = (error.get(name) for name in ("error", "error_description", "reason", "code", "description"))
-            yield from (str(value)[:200] for value in values if isinstance(value, str | int) and str(value).isprintable())
+        if not isinstance(error, dict):
+            continue
+        for name in ("error", "error_description", "reason", "code", "description"):
+            value = error.get(name)
+            if isinstance(value, str | int) and (text := str(value)[:200]).isprintable():
+                yield text

@@ -1,4 +1,4 @@
-"""GoPro's API as independent clients have observed it (there is no public contract): one method for each endpoint."""
+"""GoPro's API, as independent clients have observed it: one method an endpoint."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _MOST_TOKENS = 10
 _Object = dict[str, Json]
 
 
-class _Refused(CloudSyncError):
+class _RefusalError(CloudSyncError):
     """The server has understood and says no: a status from 400 on that does not pass."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -72,7 +72,7 @@ class _ServerError(TransientError):
     """500, which an outage gives, and a dead token too."""
 
 
-class _Unreadable(TransientError):
+class _UnreadableError(TransientError):
     """An answer that is not what was asked for, such as a maintenance page with status 200."""
 
 
@@ -110,40 +110,49 @@ class GoProApi:
         self._draw = draw
 
     def user(self) -> _Object:
-        """The account; this is how a token is validated. `CredentialsRejected` if it is refused and cannot be renewed."""
+        """The account, by which a token is validated. `CredentialsRejected` if it is refused for good."""
         return self._ask(_Question("/media/user", "GoPro's account page", _is_account))
 
     def search(self, page: int) -> _Object:
         """Page `page` (from 1) of all media of all types and states, newest first."""
         # Neither `type` nor `processing_states`: a filter would leave out what this version does not know.
-        params = {"fields": ",".join(FIELDS), "order_by": "created_at", "per_page": str(PER_PAGE), "page": str(page)}
+        params = {
+            "fields": ",".join(FIELDS),
+            "order_by": "created_at",
+            "per_page": str(PER_PAGE),
+            "page": str(page),
+        }
         return self._ask(_Question("/media/search", f"Page {page} of GoPro's media", _is_page, params))
 
     def download(self, media_id: str) -> _Object:
-        """What is on offer of a medium. `SourceGone` if GoPro no longer has it, `TransientError` if it alone is refused."""
+        """What is on offer of a medium.
+
+        `SourceGone` if GoPro no longer has it, `TransientError` if it alone is refused.
+        """
         path = f"/media/{quote(media_id, safe='')}/download"
-        return self._ask(_Question(path, f"GoPro's offer of medium {media_id}", _has_embedded, about_medium=True))
+        what = f"GoPro's offer of medium {media_id}"
+        return self._ask(_Question(path, what, _has_embedded, about_medium=True))
 
     def _ask(self, question: _Question) -> _Object:
         credentials = self._sign_in.current()
         for attempt in range(_MOST_TOKENS):
             try:
-                return retrying(API_CALL, partial(self._once, question, credentials), sleep=self._sleep, draw=self._draw)
-            except _Unreadable as fault:
+                once = partial(self._once, question, credentials)
+                return retrying(API_CALL, once, sleep=self._sleep, draw=self._draw)
+            except _UnreadableError as fault:
                 raise ApiShapeChanged(f"{fault} It stays so.") from None
-            except _Refused as refused:
+            except _RefusalError as refused:
                 credentials = self._after_refusal(question, credentials, refused, is_first=attempt == 0)
             except _ServerError as fault:
                 credentials = self._after_server_error(question, credentials, fault)
-        raise TransientError(f"{question.what}: {_MOST_TOKENS} tokens in a row were refused, each renewed after the other.")
+        raise TransientError(f"{question.what}: {_MOST_TOKENS} tokens in a row were refused, each a new one.")
 
     def _once(self, question: _Question, credentials: Credentials) -> _Object:
         what = question.what
         headers = BASE_HEADERS | _signed(credentials)
         with self._slots.hold():
-            sent = http.send(
-                self._session, "GET", self._base_url + question.path, what, headers=headers, params=question.params
-            )
+            url = self._base_url + question.path
+            sent = http.send(self._session, "GET", url, what, headers=headers, params=question.params)
             with closing(sent) as response:
                 pause = http.retry_after(response.headers, self._clock)
                 status, body = response.status_code, http.read_all(response, what)
@@ -157,11 +166,11 @@ class GoProApi:
         if http.is_passing(status):
             raise TransientError(f"{what} could not be had ({status}){reason}.", retry_after=pause)
         if status < requests.codes.bad_request:
-            raise _Unreadable(f"{what}: the answer ({status}) is not what such an answer was{reason}.")
-        raise _Refused(status, reason)
+            raise _UnreadableError(f"{what}: the answer ({status}) is not what such an answer was{reason}.")
+        raise _RefusalError(status, reason)
 
     def _after_refusal(
-        self, question: _Question, credentials: Credentials, refused: _Refused, *, is_first: bool
+        self, question: _Question, credentials: Credentials, refused: _RefusalError, *, is_first: bool
     ) -> Credentials:
         """The credentials to try next; raises if the refusal is not about them."""
         if refused.status == requests.codes.unauthorized and (is_first or not question.about_medium):
@@ -177,12 +186,15 @@ class GoProApi:
             raise SourceGone(f"GoPro no longer has this medium ({refused}).")
         raise TransientError(f"{question.what} is refused ({refused}) though the sign-in is good.")
 
-    def _after_server_error(self, question: _Question, credentials: Credentials, fault: _ServerError) -> Credentials:
+    def _after_server_error(
+        self, question: _Question, credentials: Credentials, fault: _ServerError
+    ) -> Credentials:
         """The credentials to try next; raises if there are no others."""
         if question.about_medium:
             other = self._credentials_after_check(credentials)
             if other is None:
-                raise TransientError(f"{fault} The sign-in is good; it is tried again.", retry_after=fault.retry_after)
+                text = f"{fault} The sign-in is good; it is tried again."
+                raise TransientError(text, retry_after=fault.retry_after)
             return other
         other = self._sign_in.renew_on_suspicion(credentials)
         if other is None:
@@ -194,19 +206,20 @@ class GoProApi:
         return other
 
     def _credentials_after_check(self, credentials: Credentials) -> Credentials | None:
-        """Validate the sign-in on its own endpoint: other credentials if it had to be renewed, None if it is good."""
+        """Validate the sign-in on its own endpoint: other credentials if renewed, None if it is good."""
         self.user()
         now = self._sign_in.current()
         return now if now.version != credentials.version else None
 
 
 def _signed(credentials: Credentials) -> dict[str, str]:
-    """The headers that sign a call: cookies as a browser sends them if they are known, else a bearer token."""
+    """The headers that sign a call: cookies as a browser sends them if known, else a bearer token."""
     agent = {"User-Agent": credentials.user_agent} if credentials.user_agent else {}
     if credentials.cookies:
         return agent | {"Cookie": credentials.cookies}
     if credentials.gp_user_id:
-        return agent | {"Cookie": f"gp_access_token={credentials.gp_access_token}; gp_user_id={credentials.gp_user_id}"}
+        cookies = f"gp_access_token={credentials.gp_access_token}; gp_user_id={credentials.gp_user_id}"
+        return agent | {"Cookie": cookies}
     return agent | {"Authorization": f"Bearer {credentials.gp_access_token}"}
 
 

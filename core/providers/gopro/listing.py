@@ -1,6 +1,7 @@
-"""Walks through the pages of a library that moves, and proves that nothing was passed over, or says that it is not proved.
+"""Walks through the pages of a library that moves, and proves that nothing was passed over or says it can't.
 
-Pages come short without a word, and media uploaded or deleted meanwhile shift them; both as observed by independent clients.
+Pages come short without a word, and media uploaded or deleted meanwhile shift them; both as observed by
+independent clients.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ Read = Callable[[Json, ListingReport], Medium | None]
 def walk(fetch: Fetch, read: Read, report: ListingReport, *, at_once: int = AT_ONCE) -> Iterator[Medium]:
     """Every medium once, in the order of the pages; `report` is complete when the iterator is exhausted.
 
-    `fetch` is called from up to `at_once` threads. A pass goes on to the first page that is empty or brings nothing new
-    behind the last one announced. If fewer distinct media were seen than the highest count told, everything is listed
-    once more for those that are missing.
+    `fetch` is called from up to `at_once` threads. A pass goes on to the first page that is empty or brings
+    nothing new behind the last one announced. If fewer distinct media were seen than the highest count told,
+    everything is listed once more for those that are missing.
     """
     seen: set[str] = set()
     highest = 0
@@ -66,7 +67,9 @@ def walk(fetch: Fetch, read: Read, report: ListingReport, *, at_once: int = AT_O
 class _Pass:
     """One way through all pages. `expected` is the highest count of media told on the way."""
 
-    def __init__(self, fetch: Fetch, read: Read, report: ListingReport, pool: ThreadPoolExecutor, at_once: int) -> None:
+    def __init__(
+        self, fetch: Fetch, read: Read, report: ListingReport, pool: ThreadPoolExecutor, at_once: int
+    ) -> None:
         self.seen: set[str] = set()
         self.expected: int | None = None
         self.unreadable = 0
@@ -100,7 +103,7 @@ class _Pass:
             self._last_page = max(self._last_page, page.total_pages)
 
     def _pages(self) -> Iterator[tuple[int, Page]]:
-        """Page after page in order, asked for ahead as far as pages are announced, and one at a time behind those."""
+        """Page after page in order: asked for ahead as far as announced, behind that one at a time."""
         waiting: deque[tuple[int, Future[Page]]] = deque()
         following = 1
         try:

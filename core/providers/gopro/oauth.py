@@ -1,4 +1,4 @@
-"""The token endpoint, as independent clients have observed it. No client id of GoPro's ships here: users bring their own."""
+"""The token endpoint, as independent clients have observed it. Users bring a client id: none ships here."""
 
 from __future__ import annotations
 
@@ -13,12 +13,21 @@ from core.credentials.base import Credentials
 from core.errors import ApiShapeChanged, CredentialsRejected, TransientError
 from core.model import Json, format_time, utc_now
 from core.providers import http
-from core.providers.gopro.answers import BASE_HEADERS, DEFAULT_BASE_URL, json_object, safe_base_url, spoken_reason
+from core.providers.gopro.answers import (
+    BASE_HEADERS,
+    DEFAULT_BASE_URL,
+    json_object,
+    safe_base_url,
+    spoken_reason,
+)
 from core.retry import API_CALL, retrying
 
 SCOPE = "root root:channels public me upload media_library_beta live"
 
 _WHAT = "GoPro's sign-in"
+
+#: Said of a refresh token or a client that is no longer good, whatever the status.
+_REFUSALS = ("token_blacklisted", "invalid_grant", "invalid_client", "unauthorized_client")
 
 
 class TokenEndpoint:
@@ -38,9 +47,10 @@ class TokenEndpoint:
         self._clock = clock
 
     def refresh(self, credentials: Credentials) -> Credentials:
-        """New credentials for a refresh token, which may be replaced on the way; they are sent as a bearer token.
+        """New credentials for a refresh token, which may be replaced on the way; sent as a bearer token.
 
-        `CredentialsRejected` if the refresh token or the client is refused, `TransientError` for what may pass.
+        `CredentialsRejected` if the refresh token or the client is refused, `TransientError` for what may
+        pass.
         """
         form = {"grant_type": "refresh_token", "refresh_token": credentials.refresh_token}
         answer = self._ask(form | _client(credentials), credentials)
@@ -61,21 +71,25 @@ class TokenEndpoint:
         answer = self._ask(form | _client(client), client)
         refresh_token = _text(answer, "refresh_token")
         if not refresh_token:
-            raise ApiShapeChanged(f"{_WHAT} worked, but gave no refresh token to keep. Use `cloud-sync auth set`.")
+            raise ApiShapeChanged(f"{_WHAT} works, but gives no refresh token. Use `cloud-sync auth set`.")
         return replace(client, refresh_token=refresh_token, last_updated=format_time(self._clock()) or "")
 
     def _ask(self, form: Mapping[str, str], credentials: Credentials) -> dict[str, Json]:
-        headers = BASE_HEADERS | ({"User-Agent": credentials.user_agent} if credentials.user_agent else {})
-        with self._slot(), closing(http.send(self._session, "POST", self._url, _WHAT, headers=headers, form=form)) as response:
-            pause = http.retry_after(response.headers, self._clock)
-            status, answer = response.status_code, json_object(http.read_all(response, _WHAT))
+        agent = {"User-Agent": credentials.user_agent} if credentials.user_agent else {}
+        with self._slot():
+            sent = http.send(self._session, "POST", self._url, _WHAT, headers=BASE_HEADERS | agent, form=form)
+            with closing(sent) as response:
+                pause = http.retry_after(response.headers, self._clock)
+                status, answer = response.status_code, json_object(http.read_all(response, _WHAT))
         reason = spoken_reason(answer, secrets=form.values())
+        if any(word in reason for word in _REFUSALS):
+            raise CredentialsRejected(f"{_WHAT} refuses them ({status}){reason}")
         if http.is_passing(status):
             raise TransientError(f"{_WHAT} is out of order ({status}){reason}.", retry_after=pause)
         if status in (400, 401) or (status == 403 and answer) or (status == 200 and "error" in answer):
             raise CredentialsRejected(f"{_WHAT} refuses them ({status}){reason}")
         if status == 403 or (status == 200 and not _text(answer, "access_token")):
-            raise TransientError(f"{_WHAT} gave no token ({status}); something before it, such as bot protection, may have answered.")
+            raise TransientError(f"{_WHAT} gives no token ({status}). It may be bot protection that answers.")
         if status != 200:
             raise ApiShapeChanged(f"{_WHAT} is not where it was ({status}){reason}.")
         return answer
@@ -105,6 +119,6 @@ def sign_in_with_password(
         return retrying(API_CALL, lambda: endpoint.sign_in(client, username, password))
     except CredentialsRejected as refusal:
         raise CredentialsRejected(
-            f"{refusal}. Check e-mail, password and client; an account with two-factor authentication cannot sign in "
-            "this way: use `cloud-sync auth set`."
+            f"{refusal}. Check e-mail, password and client; an account with two-factor authentication cannot "
+            "sign in this way: use `cloud-sync auth set`."
         ) from None

@@ -1,8 +1,10 @@
-"""Which entries of a download answer are originals: where other clients lose data. Pure; rules as observed by independent clients.
+"""Which entries of a download answer are originals: where other clients lose data.
+
+Pure functions; the rules are as observed by independent clients.
 
 | medium | originals |
 | --- | --- |
-| video | every variation labelled `source`, one a chapter; never `concat` (a server-side join), never a proxy |
+| video | every variation labelled `source`, one a chapter; never `concat` (a join), never a proxy |
 | time lapse, burst, continuous photos | every entry of `files`; a lone `source` is only the cover |
 | photo | `source`, else `files`; the RAW is a sidecar labelled `raw_photo`, one a frame |
 | edit | `baked_source` |
@@ -30,7 +32,7 @@ _LARGEST_NUMBER = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """One entry of the answer. `number` is the item's, told or found in the address; `extension` is its `type`."""
+    """One entry of the answer; `extension` is its `type`, `camera` its position, "" for the usual one."""
 
     url: str
     label: str
@@ -75,8 +77,8 @@ class _Choice:
 def offer(medium: Medium, answer: Mapping[str, Json]) -> tuple[Offer, frozenset[str]]:
     """The originals of a medium in a download answer, and what in it this version does not know.
 
-    Item numbers are unique within role and camera position and stay the same when an original that is missing today
-    arrives later, as far as the answer tells numbers at all.
+    Item numbers are unique within role and camera position and stay the same when an original that is missing
+    today arrives later, as far as the answer tells numbers at all.
     """
     novelties: set[str] = set()
     shelf = _shelf(answer, novelties)
@@ -109,16 +111,23 @@ def _choose(medium: Medium, shelf: _Shelf) -> _Choice:
     if not found.by_role:
         return _unmarked(medium, shelf.files)
     if medium.kind not in KINDS and len(shelf.files) > max(1, len(shelf.sources)):
-        # Nobody knows yet what this type is: its source may be the cover of a set. Rather too much than a loss.
+        # Nobody knows yet what this type is: its source may be the cover of a set. Rather too much than a
+        # loss.
         places = {entry.place for entry in shelf.sources}
-        return _Choice((*found.by_role, ("unmarked", tuple(one for one in shelf.files if one.place not in places))))
+        return _Choice(
+            (*found.by_role, ("unmarked", tuple(one for one in shelf.files if one.place not in places)))
+        )
     return found
 
 
 def _choose_for_photo(medium: Medium, shelf: _Shelf) -> _Choice:
     wanted = max(1, medium.item_count or 1)
     is_cover = len(shelf.sources) < min(wanted, len(shelf.files))
-    return _first(("file", shelf.files)) if is_cover else _first(("source", shelf.sources), ("file", shelf.files))
+    return (
+        _first(("file", shelf.files))
+        if is_cover
+        else _first(("source", shelf.sources), ("file", shelf.files))
+    )
 
 
 def _first(*candidates: tuple[str, tuple[_Entry, ...]]) -> _Choice:
@@ -126,11 +135,15 @@ def _first(*candidates: tuple[str, tuple[_Entry, ...]]) -> _Choice:
 
 
 def _unmarked(medium: Medium, files: Sequence[_Entry]) -> _Choice:
-    """Entries of `files` where nothing is labelled as original: only what is no smaller than the medium, once it is ready."""
+    """Entries of `files`, for want of a labelled original: once it is ready, and none that is too small."""
     if medium.state != "ready" or not files:
         return _Choice()
     whole = tuple(entry for entry in files if _is_full_size(entry, medium))
-    return _Choice((("unmarked", whole),)) if whole else _Choice(why_not="only smaller copies are offered, not the original")
+    return (
+        _Choice((("unmarked", whole),))
+        if whole
+        else _Choice(why_not="only smaller copies are offered, not the original")
+    )
 
 
 def _is_full_size(entry: _Entry, medium: Medium) -> bool:
@@ -160,7 +173,7 @@ def _numbered(entries: Sequence[_Entry]) -> list[tuple[int, _Entry]]:
 
 
 def _numbers(entries: Sequence[_Entry]) -> list[int]:
-    """Item numbers from 1: as told, else as the addresses tell, else by order. Gaps stay, so that late ones keep theirs."""
+    """Item numbers from 1: as told, else as addresses tell, else by order. Gaps stay, for the late ones."""
     told = [entry.told_number for entry in entries]
     in_path = [entry.number_in_path for entry in entries]
     mixed = [path if one is None else one for one, path in zip(told, in_path, strict=True)]
@@ -232,7 +245,7 @@ def _camera(value: Json) -> str:
 
 
 def _extension(entry: _Entry, role: str, names: Sequence[str]) -> str:
-    """The extension without dot, in lower case: of the entry, the file names or the address; "" if none is sane."""
+    """The extension without dot, in lower case: the entry's, the names' or the address's, if one is sane."""
     path = _split(entry.url)[1].rpartition("/")[2]
     in_path = path if "." in path else ""
     spoken = [name for name in names if "." in name or name == names[1]]

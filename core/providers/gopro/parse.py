@@ -1,4 +1,4 @@
-"""Reads what the API says of media. Lenient: what cannot be read is noted and left out, and the rest goes on."""
+"""Reads what the API says of media, leniently: what can't be read is noted and left out, the rest goes on."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ STATES = ARRIVING | {
 }
 
 _NEEDED = ("filename", "type", "ready_to_view", "captured_at", "file_size", "item_count")
-_SAID_OTHERWISE = frozenset({"id", "filename", "type", "ready_to_view", "captured_at", "file_size", "item_count"})
+_SAID_OTHERWISE = frozenset({"id", *_NEEDED})
 _PERSONAL_NAME = re.compile(r"token|user|url|href|secret|cookie|e?mail", re.IGNORECASE)
 _PERSONAL_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://|^\s*//|\beyJ[\w-]{8,}", re.IGNORECASE)
 _LONGEST_ID = 200
@@ -68,7 +68,11 @@ def read_page(answer: Mapping[str, Json]) -> Page:
     """The page that a search answer holds; counts that are not told are None."""
     pages = answer.get("_pages")
     pages = pages if isinstance(pages, dict) else {}
-    return Page(tuple(answer["_embedded"]["media"]), read_count(pages.get("total_items")), read_count(pages.get("total_pages")))
+    return Page(
+        rows=tuple(answer["_embedded"]["media"]),
+        total_items=read_count(pages.get("total_items")),
+        total_pages=read_count(pages.get("total_pages")),
+    )
 
 
 def read_account(answer: Mapping[str, Json]) -> Account:
@@ -81,7 +85,7 @@ def read_account(answer: Mapping[str, Json]) -> Account:
 
 
 def read_medium(row: Json, report: ListingReport) -> Medium | None:
-    """The medium of a row, with what is new about it noted in `report`; None if not even its id can be read."""
+    """The medium of a row; what is new about it is noted in `report`. None if not even its id can be read."""
     media_id = _media_id(row)
     if media_id is None:
         note(report, "a medium without a readable id")
@@ -162,6 +166,7 @@ def _fact(value: Json, depth: int) -> Json:
     if isinstance(value, list):
         return [_fact(one, depth + 1) for one in value[:_MOST_VALUES]]
     if isinstance(value, dict):
-        kept = [(_text(name)[:100], one) for name, one in list(value.items())[:_MOST_VALUES] if not _PERSONAL_NAME.search(name)]
-        return {name: fact for name, one in kept if (fact := _fact(one, depth + 1)) is not None}
+        kept = [pair for pair in list(value.items())[:_MOST_VALUES] if not _PERSONAL_NAME.search(pair[0])]
+        facts = {_text(name)[:100]: _fact(one, depth + 1) for name, one in kept}
+        return {name: fact for name, fact in facts.items() if fact is not None}
     return None

@@ -28,8 +28,8 @@ _log = logging.getLogger(__name__)
 class GoProProvider:
     """Lists, resolves and opens the media of one account.
 
-    `cdn` is a session of its own, so that nothing that signs in can reach the CDN. `loopback` allows plain HTTP to
-    loopback addresses there, as the emulated cloud needs it.
+    `cdn` is a session of its own, so that nothing that signs in can reach the CDN. `loopback` allows plain
+    HTTP to loopback addresses there, as the emulated cloud needs it.
     """
 
     name = PROVIDER
@@ -81,7 +81,10 @@ class GoProProvider:
             raise LocatorExpired(f"There is no download address for {what} yet.")
         with ExitStack() as stack:
             yield retrying(
-                DOWNLOAD, partial(self._opened, stack, original.locator, what, start), sleep=self._sleep, draw=self._draw
+                DOWNLOAD,
+                partial(self._opened, stack, original.locator, what, start),
+                sleep=self._sleep,
+                draw=self._draw,
             )
 
     def _opened(self, stack: ExitStack, url: str, what: str, start: int) -> ByteSource:

@@ -1,0 +1,203 @@
+"""The tracker in a DynamoDB table: hash key `provider`, range key `media_id`.
+
+`unfinished` is set (to the provider) only on records that are not final, so that the index `unfinished-index` holds nothing else.
+Leases are items of their own with the hash key `lease` and an `expires_at` that the table's TTL may tidy away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime
+from itertools import islice
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from core.errors import TransientError
+from core.model import Record, Status, format_time, parse_time, utc_now
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+UNFINISHED_INDEX = "unfinished-index"
+
+#: Most keys of one BatchGetItem (Amazon DynamoDB, service quotas).
+_BATCH = 100
+_WRITERS = 8
+_LEASE = "lease"
+_TEXTS = ("run_id", "filename", "reason", "error_type", "error")
+_NUMBERS = ("originals", "length", "moved")
+
+_Item = dict[str, Any]
+
+
+class DynamoTracker:
+    """Records and leases in a table."""
+
+    def __init__(
+        self,
+        client: DynamoDBClient,
+        table_name: str,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._client = client
+        self._table = table_name
+        self._clock = clock
+        self._sleep = sleep
+
+    def get(self, provider: str, media_ids: Sequence[str]) -> dict[str, Record]:
+        """The records of those media that have one, by media id."""
+        found: dict[str, Record] = {}
+        distinct = list(dict.fromkeys(media_ids))
+        for start in range(0, len(distinct), _BATCH):
+            keys = [_key(provider, media_id) for media_id in distinct[start : start + _BATCH]]
+            found |= {record.media_id: record for record in map(_record, self._batch_get(keys))}
+        return found
+
+    def _batch_get(self, keys: list[_Item]) -> Iterator[_Item]:
+        pause = 0.05
+        while keys:
+            answer = self._client.batch_get_item(RequestItems={self._table: {"Keys": keys, "ConsistentRead": True}})
+            yield from answer["Responses"].get(self._table, [])
+            left_over = answer.get("UnprocessedKeys", {})
+            keys = [dict(key) for key in left_over[self._table]["Keys"]] if self._table in left_over else []
+            if keys:
+                if pause > 10:
+                    raise TransientError("DynamoDB keeps leaving keys unprocessed. It is tried again.")
+                self._sleep(pause)
+                pause *= 2
+
+    def add(self, records: Iterable[Record]) -> None:
+        """Write the records of media that have none yet. Batch writes cannot be conditional, so a few writers share the work."""
+        pending = iter(records)
+        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="tracker") as pool:
+            in_flight: set[Future[bool]] = set()
+            while True:
+                free = 4 * _WRITERS - len(in_flight)
+                in_flight |= {pool.submit(self._add_one, record) for record in islice(pending, free)}
+                if not in_flight:
+                    return
+                done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
+                for future in done:
+                    future.result()
+
+    def _add_one(self, record: Record) -> bool:
+        return self._put(_item(record), "attribute_not_exists(media_id)", {}, {})
+
+    def save(self, record: Record) -> bool:
+        """Write a record unless that would replace a COMPLETED one by anything else."""
+        if record.status is Status.COMPLETED:
+            self._client.put_item(TableName=self._table, Item=_item(record))
+            return True
+        condition = "attribute_not_exists(media_id) OR #status <> :completed"
+        return self._put(_item(record), condition, {"#status": "status"}, {":completed": {"S": Status.COMPLETED.value}})
+
+    def _put(self, item: _Item, condition: str, names: dict[str, str], values: _Item) -> bool:
+        extra: _Item = {}
+        if names:
+            extra["ExpressionAttributeNames"] = names
+        if values:
+            extra["ExpressionAttributeValues"] = values
+        return _holds(
+            lambda: self._client.put_item(TableName=self._table, Item=item, ConditionExpression=condition, **extra)
+        )
+
+    def unfinished(self, provider: str) -> Iterator[Record]:
+        """The records whose status is not final; the index may lag behind by a moment."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            IndexName=UNFINISHED_INDEX,
+            KeyConditionExpression="unfinished = :provider",
+            ExpressionAttributeValues={":provider": {"S": provider}},
+        )
+        for page in pages:
+            yield from map(_record, page["Items"])
+
+    def acquire(self, name: str, owner: str, seconds: float) -> bool:
+        """Take or renew a lease."""
+        now = self._clock().timestamp()
+        item = _key(_LEASE, name) | {
+            "owner": {"S": owner},
+            "until": {"N": f"{now + seconds:.3f}"},
+            "expires_at": {"N": str(ceil(now + seconds))},
+        }
+        return self._put(
+            item,
+            "attribute_not_exists(media_id) OR #owner = :owner OR #until <= :now",
+            {"#owner": "owner", "#until": "until"},
+            {":owner": {"S": owner}, ":now": {"N": f"{now:.3f}"}},
+        )
+
+    def release(self, name: str, owner: str) -> None:
+        """Give a lease back."""
+        _holds(
+            lambda: self._client.delete_item(
+                TableName=self._table,
+                Key=_key(_LEASE, name),
+                ConditionExpression="#owner = :owner",
+                ExpressionAttributeNames={"#owner": "owner"},
+                ExpressionAttributeValues={":owner": {"S": owner}},
+            )
+        )
+
+    def held(self, name: str) -> bool:
+        """Whether anybody has the lease now."""
+        item = self._client.get_item(TableName=self._table, Key=_key(_LEASE, name), ConsistentRead=True).get("Item")
+        return item is not None and float(item["until"]["N"]) > self._clock().timestamp()
+
+
+def _holds(write: Callable[[], object]) -> bool:
+    """Do a conditional write; False if its condition does not hold."""
+    try:
+        write()
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True
+
+
+def _key(provider: str, media_id: str) -> _Item:
+    return {"provider": {"S": provider}, "media_id": {"S": media_id}}
+
+
+def _item(record: Record) -> _Item:
+    item = _key(record.provider, record.media_id) | {
+        "status": {"S": record.status.value},
+        "updated_at": {"S": format_time(record.updated_at) or ""},
+    }
+    item |= {name: {"S": text} for name in _TEXTS if (text := str(getattr(record, name))[:1000])}
+    item |= {name: {"N": str(number)} for name in _NUMBERS if (number := getattr(record, name))}
+    if not record.status.is_final:
+        item["unfinished"] = {"S": record.provider}
+    return item
+
+
+def _record(item: _Item) -> Record:
+    return Record(
+        provider=item["provider"]["S"],
+        media_id=item["media_id"]["S"],
+        status=Status(item["status"]["S"]),
+        updated_at=parse_time(item["updated_at"]["S"]) or datetime.min.replace(tzinfo=UTC),
+        run_id=_text(item, "run_id"),
+        filename=_text(item, "filename"),
+        reason=_text(item, "reason"),
+        error_type=_text(item, "error_type"),
+        error=_text(item, "error"),
+        originals=_number(item, "originals"),
+        length=_number(item, "length"),
+        moved=_number(item, "moved"),
+    )
+
+
+def _text(item: _Item, name: str) -> str:
+    return str(item[name]["S"]) if name in item else ""
+
+
+def _number(item: _Item, name: str) -> int:
+    return int(item[name]["N"]) if name in item else 0

@@ -1,0 +1,211 @@
+"""One suite for every sync tracker and its leases."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import pytest
+
+from core.model import Record, Status
+from core.tracker.base import Leases, SyncTracker
+from core.tracker.dynamodb import UNFINISHED_INDEX, DynamoTracker
+from core.tracker.sqlite import SqliteTracker
+from tests.emulator import Emulator
+
+NOW = datetime(2026, 3, 1, 2, 0, 0, tzinfo=UTC)
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+class Tracker(SyncTracker, Leases, Protocol):
+    """Both protocols, as both implementations have them."""
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def table(emulator: Emulator) -> str:
+    client = emulator.client("dynamodb")
+    name = f"tracker-{uuid4().hex[:8]}"
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("provider", "media_id", "unfinished")],
+        KeySchema=[{"AttributeName": "provider", "KeyType": "HASH"}, {"AttributeName": "media_id", "KeyType": "RANGE"}],
+        GlobalSecondaryIndexes=[
+            {
+                "IndexName": UNFINISHED_INDEX,
+                "KeySchema": [
+                    {"AttributeName": "unfinished", "KeyType": "HASH"},
+                    {"AttributeName": "media_id", "KeyType": "RANGE"},
+                ],
+                "Projection": {"ProjectionType": "ALL"},
+            }
+        ],
+    )
+    return name
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def tracker(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Tracker:
+    if request.param == "sqlite":
+        return SqliteTracker(tmp_path / "tracker.sqlite3", clock=clock)
+    emulator: Emulator = request.getfixturevalue("emulator")
+    return DynamoTracker(emulator.client("dynamodb"), request.getfixturevalue("table"), clock=clock)
+
+
+@pytest.fixture
+def provider() -> str:
+    """A provider of the test's own, so that tests may share a table."""
+    return f"cloud-{uuid4().hex[:8]}"
+
+
+def record(provider: str, media_id: str = "m1", status: Status = Status.PENDING) -> Record:
+    return Record(
+        provider=provider,
+        media_id=media_id,
+        status=status,
+        run_id="run-1",
+        updated_at=NOW,
+        filename="GX010001.MP4",
+        reason="planned",
+        error_type="IntegrityError",
+        error="broke off",
+        originals=3,
+        length=12_000_000_000,
+        moved=4_000_000_000,
+    )
+
+
+def test_a_record_comes_back_as_it_was_saved(tracker: Tracker, provider: str) -> None:
+    saved = record(provider)
+    assert tracker.save(saved)
+    assert tracker.get(provider, ["m1", "unknown"]) == {"m1": saved}
+
+
+def test_any_number_of_records_is_read_at_once(tracker: Tracker, provider: str) -> None:
+    media_ids = [f"m{number:04}" for number in range(1203)]
+    tracker.add(record(provider, media_id) for media_id in media_ids)
+    assert sorted(tracker.get(provider, [*media_ids, "m0001", "absent"])) == media_ids
+
+
+def test_adding_leaves_a_record_that_is_there(tracker: Tracker, provider: str) -> None:
+    failed = record(provider, status=Status.FAILED)
+    tracker.save(failed)
+    tracker.add([record(provider), record(provider, "m2")])
+    found = tracker.get(provider, ["m1", "m2"])
+    assert found["m1"] == failed
+    assert found["m2"].status is Status.PENDING
+
+
+@pytest.mark.parametrize("status", [s for s in Status if s is not Status.COMPLETED])
+def test_a_completed_record_is_never_replaced_by_anything_else(tracker: Tracker, provider: str, status: Status) -> None:
+    done = record(provider, status=Status.COMPLETED)
+    tracker.save(done)
+    assert not tracker.save(record(provider, status=status))
+    assert tracker.get(provider, ["m1"])["m1"] == done
+
+
+def test_a_completed_record_may_be_completed_again(tracker: Tracker, provider: str) -> None:
+    tracker.save(record(provider, status=Status.COMPLETED))
+    again = replace(record(provider, status=Status.COMPLETED), run_id="run-2")
+    assert tracker.save(again)
+    assert tracker.get(provider, ["m1"])["m1"] == again
+
+
+@pytest.mark.parametrize("before", [Status.PENDING, Status.IN_PROGRESS, Status.FAILED, Status.SOURCE_GONE])
+def test_anything_may_become_completed(tracker: Tracker, provider: str, before: Status) -> None:
+    tracker.save(record(provider, status=before))
+    assert tracker.save(record(provider, status=Status.COMPLETED))
+    assert tracker.get(provider, ["m1"])["m1"].status is Status.COMPLETED
+
+
+def test_the_unfinished_are_those_whose_status_is_not_final(tracker: Tracker, provider: str) -> None:
+    for status in Status:
+        tracker.save(record(provider, f"m-{status}", status))
+    tracker.save(record(f"{provider}-other", "elsewhere"))
+    assert {one.status for one in tracker.unfinished(provider)} == {Status.PENDING, Status.IN_PROGRESS, Status.FAILED}
+
+
+def test_what_becomes_completed_is_no_longer_unfinished(tracker: Tracker, provider: str) -> None:
+    tracker.save(record(provider))
+    tracker.save(record(provider, status=Status.COMPLETED))
+    assert list(tracker.unfinished(provider)) == []
+
+
+def test_a_lease_is_one_owner_s(tracker: Tracker, provider: str) -> None:
+    assert tracker.acquire(provider, "a", 60)
+    assert not tracker.acquire(provider, "b", 60)
+    assert tracker.held(provider)
+
+
+def test_its_owner_may_renew_a_lease(tracker: Tracker, provider: str, clock: Clock) -> None:
+    assert tracker.acquire(provider, "a", 60)
+    clock.pass_by(50)
+    assert tracker.acquire(provider, "a", 60)
+    clock.pass_by(50)
+    assert not tracker.acquire(provider, "b", 60)
+
+
+def test_an_expired_lease_can_be_taken(tracker: Tracker, provider: str, clock: Clock) -> None:
+    assert tracker.acquire(provider, "a", 60)
+    clock.pass_by(60.5)
+    assert not tracker.held(provider)
+    assert tracker.acquire(provider, "b", 60)
+
+
+def test_a_lease_given_back_is_free(tracker: Tracker, provider: str) -> None:
+    tracker.acquire(provider, "a", 60)
+    tracker.release(provider, "a")
+    assert not tracker.held(provider)
+    assert tracker.acquire(provider, "b", 60)
+
+
+def test_nobody_gives_back_another_s_lease(tracker: Tracker, provider: str, clock: Clock) -> None:
+    tracker.acquire(provider, "a", 60)
+    clock.pass_by(61)
+    tracker.acquire(provider, "b", 60)
+    tracker.release(provider, "a")
+    assert not tracker.acquire(provider, "c", 60)
+
+
+def test_of_many_who_want_a_lease_at_once_one_gets_it(tracker: Tracker, provider: str) -> None:
+    start = threading.Barrier(8)
+    won: list[str] = []
+
+    def want(owner: str) -> None:
+        start.wait()
+        if tracker.acquire(provider, owner, 60):
+            won.append(owner)
+
+    threads = [threading.Thread(target=want, args=(f"owner-{number}",)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(won) == 1
+
+
+def test_leases_are_not_records(tracker: Tracker, provider: str) -> None:
+    tracker.acquire(provider, "a", 60)
+    assert list(tracker.unfinished(provider)) == []
+    assert tracker.get(provider, [provider]) == {}
