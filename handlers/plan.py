@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @context.step
 def handler(event: Json, _: LambdaContext) -> Json:
-    """Take `{run, request, auth}`; answer `{outcome, bucket, plan, summary}` with the manifest's key in the plan."""
+    """Take `{run, request, auth}`; answer `{outcome, bucket, max_concurrency, plan, summary}`; the plan has the manifest's key."""
     run = context.begin(event)
     request = SyncRequest.from_json(event["request"])
     try:
@@ -36,6 +36,7 @@ def handler(event: Json, _: LambdaContext) -> Json:
     return {
         "outcome": _outcome(plan, request),
         "bucket": context.environment("ARCHIVE_BUCKET"),
+        "max_concurrency": int(context.environment("MAX_CONCURRENCY")),
         "plan": plan.to_json(),
         "summary": summarize_plan(plan, run, utc_now()).to_json(),
     }
