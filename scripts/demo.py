@@ -7,12 +7,17 @@ against what the emulated cloud holds. It exits with 0 only if all that should b
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
+import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -20,11 +25,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.emulator import Emulator
-from tests.gopro_cloud.library import expected_originals, sample_library
-from tests.gopro_cloud.server import GoProCloud
-from tests.stack import Execution, Stack, build
+from tests.stack import ROOT, Execution, Stack, build
 
 console = Console(highlight=False)
+STATE = ROOT / ".demo"
 
 
 @dataclass(frozen=True)
@@ -47,31 +51,74 @@ def step(text: str) -> Iterator[None]:
     console.print(f"[green]✓[/] {text} [dim]({time.monotonic() - started:.1f} s)[/]")
 
 
+class Cloud:
+    """The emulated GoPro Cloud in a process of its own."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "tests.gopro_cloud"],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+        )
+        assert self.process.stdout
+        told = json.loads(self.process.stdout.readline())
+        self.url: str = told["url"]
+        self.pasted: dict[str, str] = told["pasted"]
+
+    def ask(self, path: str) -> Any:
+        """What the control endpoint `path` says."""
+        with urllib.request.urlopen(f"{self.url}/_cloud/{path}", timeout=10) as answer:  # noqa: S310  (loopback)
+            return json.load(answer)
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(10)
+
+
 def demo(keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say how to look at it.")] = False) -> None:
     """Run the demo."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    library = sample_library()
-    with Emulator() as emulator, GoProCloud(library) as cloud:
+    end_kept()
+    STATE.mkdir(exist_ok=True)
+    emulator, cloud = Emulator(STATE / "emulator.log"), Cloud()
+    good = False
+    try:
+        emulator.start()
         console.print(f"emulated AWS at {emulator.endpoint}, emulated GoPro Cloud at {cloud.url}")
         stack = Stack(emulator, "cloud-sync-demo")
-        with step("sam build"):
-            build()
-        with step("sam deploy"):
-            stack.deploy(GoProApiUrl=cloud.url, Environment="dev")
-        with step("credentials stored in Secrets Manager"):
-            stack.put_secret({"gp_access_token": cloud.issue_token(), "gp_user_id": cloud.user_id})
-        console.rule("first run")
-        first = follow(stack, stack.start())
-        console.rule("second run: nothing is new")
-        second = follow(stack, stack.start())
-        with step("every object read back and compared with the emulated cloud"):
-            archived, missing = compare(stack, expected_originals(library))
-        console.rule("what is in the archive")
-        show(stack, archived)
-        good = verdict(first, second, archived, missing)
+        good = play(stack, cloud)
         if keep:
-            wait_until_stopped(stack, cloud)
+            leave_running(stack, cloud)
+    finally:
+        if not (keep and good):
+            cloud.stop()
+            emulator.stop()
+            shutil.rmtree(STATE, ignore_errors=True)
     sys.exit(0 if good else 1)
+
+
+def play(stack: Stack, cloud: Cloud) -> bool:
+    """Build, deploy, sync twice, compare; whether all is as it should be."""
+    with step("sam build"):
+        build()
+    with step("sam deploy"):
+        stack.deploy(GoProApiUrl=cloud.url, Environment="dev")
+    with step("credentials stored in Secrets Manager"):
+        stack.put_secret(cloud.pasted)
+    console.rule("first run")
+    first = follow(stack, stack.start())
+    console.rule("second run: nothing is new")
+    second = follow(stack, stack.start())
+    with step("every object read back and compared with the emulated cloud"):
+        archived, missing = compare(stack, cloud.ask("expected"))
+    console.rule("what is in the archive")
+    show(stack, archived)
+    return verdict(first, second, archived, missing)
 
 
 def follow(stack: Stack, arn: str) -> Execution:
@@ -111,7 +158,7 @@ def show_change(shown: dict[str, str], media_id: str, record: dict[str, Any]) ->
 def compare(stack: Stack, expected: dict[str, Any]) -> tuple[list[Archived], list[str]]:
     """Hold what the bucket really contains against what the emulated cloud says must be there."""
     wanted = {
-        (media_id, original.length, original.sha256) for media_id, originals in expected.items() for original in originals
+        (media_id, one["length"], one["sha256"]) for media_id, originals in expected.items() for one in originals
     }
     archived = []
     for key in stack.keys("gopro-videos/"):
@@ -160,24 +207,47 @@ def verdict(first: Execution, second: Execution, archived: list[Archived], missi
     return all(checks.values())
 
 
-def wait_until_stopped(stack: Stack, cloud: GoProCloud) -> None:
-    """Leave the emulators up, say how to look around, and end with Ctrl-C."""
-    console.rule("left running; Ctrl-C ends it")
-    environment = (
+def leave_running(stack: Stack, cloud: Cloud) -> None:
+    """Say how to look around; `make demo-stop` ends it."""
+    (STATE / "pids").write_text(f"{stack.emulator.pid} {cloud.process.pid}")
+    console.rule("left running")
+    for line in (
         f"export AWS_ENDPOINT_URL={stack.emulator.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "
-        "AWS_DEFAULT_REGION=us-east-1"
-    )
-    console.print(environment, soft_wrap=True)
-    console.print(f"aws s3 ls --recursive s3://{stack.outputs['ArchiveBucketName']}/", soft_wrap=True)
-    console.print(
-        f"aws stepfunctions start-execution --state-machine-arn {stack.outputs['StateMachineArn']}", soft_wrap=True
-    )
-    console.print(f"curl {cloud.url}/_cloud/state", soft_wrap=True)
-    try:
-        signal.pause()
-    except KeyboardInterrupt:
-        console.print("stopped")
+        "AWS_DEFAULT_REGION=us-east-1",
+        f"aws s3 ls --recursive s3://{stack.outputs['ArchiveBucketName']}/",
+        f"aws dynamodb scan --table-name {stack.outputs['SyncTrackerTableName']}",
+        f"aws stepfunctions start-execution --state-machine-arn {stack.outputs['StateMachineArn']}",
+        f"curl {cloud.url}/_cloud/state",
+        "make demo-stop",
+    ):
+        console.print(line, soft_wrap=True, markup=False)
 
+
+def end_kept() -> None:
+    """End what an earlier `make demo KEEP=1` left running."""
+    try:
+        groups = (STATE / "pids").read_text().split()
+    except FileNotFoundError:
+        return
+    for group in groups:
+        if is_ours(int(group)):
+            os.killpg(int(group), signal.SIGTERM)
+    shutil.rmtree(STATE, ignore_errors=True)
+
+
+def is_ours(pid: int) -> bool:
+    """Whether the process is still one that a demo started: its number may have been given away since."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        shown = subprocess.run(["ps", "-o", "command=", "-p", str(pid)], capture_output=True, check=False)
+        command = shown.stdout
+    return b"ministack" in command or b"gopro_cloud" in command
+
+
+app = typer.Typer(add_completion=False)
+app.command("run")(demo)
+app.command("stop")(end_kept)
 
 if __name__ == "__main__":
-    typer.run(demo)
+    app()
