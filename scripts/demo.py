@@ -22,12 +22,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from tests.emulator import Emulator
 from tests.stack import ROOT, Execution, Stack, build
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 STATE = ROOT / ".demo"
 
 
@@ -111,9 +111,10 @@ def play(stack: Stack, cloud: Cloud) -> bool:
     with step("credentials stored in Secrets Manager"):
         stack.put_secret(cloud.pasted)
     console.rule("first run")
-    first = follow(stack, stack.start())
+    shown: dict[str, str] = {}
+    first = follow(stack, stack.start(), shown)
     console.rule("second run: nothing is new")
-    second = follow(stack, stack.start())
+    second = follow(stack, stack.start(), shown)
     with step("every object read back and compared with the emulated cloud"):
         archived, missing = compare(stack, cloud.ask("expected"))
     console.rule("what is in the archive")
@@ -121,10 +122,9 @@ def play(stack: Stack, cloud: Cloud) -> bool:
     return verdict(first, second, archived, missing)
 
 
-def follow(stack: Stack, arn: str) -> Execution:
-    """Print each state as it is entered and each medium as its record changes, until the execution ends."""
+def follow(stack: Stack, arn: str, shown: dict[str, str]) -> Execution:
+    """Print each state as it is entered and each medium whose status is not as `shown`, until the execution ends."""
     states = stack.emulator.client("stepfunctions")
-    shown: dict[str, str] = {}
     entered = 0
     while True:
         running = states.describe_execution(executionArn=arn)["status"] == "RUNNING"
@@ -141,7 +141,7 @@ def follow(stack: Stack, arn: str) -> Execution:
         console.print(f"[red]{ended.status}: {ended.error} {ended.cause}[/]")
     else:
         told = {name: value for name, value in ended.output.items() if name not in ("failures", "novelties")}
-        console.print_json(json.dumps(told), indent=None)
+        console.print(json.dumps(told), soft_wrap=True, markup=False)
     return ended
 
 
@@ -149,10 +149,9 @@ def show_change(shown: dict[str, str], media_id: str, record: dict[str, Any]) ->
     """Print a medium whose status is not the one printed last."""
     status = record["status"]["S"]
     if shown.get(media_id) != status:
-        if shown or status != "COMPLETED":
-            name = record.get("filename", {}).get("S") or "(no name)"
-            console.print(f"  {media_id:<26} {name:<16} {status}", markup=False)
         shown[media_id] = status
+        name = record.get("filename", {}).get("S") or "(no name)"
+        console.print(f"  {media_id:<26} {name:<20} {status}", markup=False)
 
 
 def compare(stack: Stack, expected: dict[str, Any]) -> tuple[list[Archived], list[str]]:
@@ -172,7 +171,7 @@ def compare(stack: Stack, expected: dict[str, Any]) -> tuple[list[Archived], lis
 
 def show(stack: Stack, archived: list[Archived]) -> None:
     """The table at the end: medium, originals, bytes, key, verified."""
-    table = Table("medium", "originals", "bytes", "key", "verified")
+    table = Table("medium", "originals", "bytes", Column("key", overflow="fold"), "verified")
     media = sorted({one.media_id for one in archived})
     for media_id in media:
         own = [one for one in archived if one.media_id == media_id]
@@ -181,7 +180,7 @@ def show(stack: Stack, archived: list[Archived]) -> None:
                 media_id if number == 0 else "",
                 str(len(own)) if number == 0 else "",
                 f"{one.length:,}",
-                one.key.split("/", 4)[4] if number else one.key,
+                one.key,
                 "[green]equal SHA-256[/]" if one.wanted else "[red]NOT WHAT THE CLOUD HOLDS[/]",
             )
     console.print(table)

@@ -11,7 +11,7 @@ from secrets import token_hex
 from typing import NoReturn
 
 from core.credentials.base import HOW_TO_RENEW, Credentials, CredentialStore
-from core.errors import CredentialsRejected, TransientError
+from core.errors import CredentialsRejected, InvalidInput, TransientError
 from core.retry import API_CALL, SAVE_CREDENTIALS, retrying
 from core.tracker.base import Leases
 
@@ -169,7 +169,7 @@ class SignIn:
         None if the store has changed in the meantime, so that the refusal was of something outdated.
         """
         refused: dict[str, str] = {}
-        for candidate in (lambda: found, self._store.previous):
+        for candidate in (lambda: found, self._previous):
             credentials = candidate()
             if credentials is None or not credentials.can_renew or credentials.refresh_token in refused:
                 continue
@@ -181,6 +181,12 @@ class SignIn:
         if self._store.current(fresh=True).version == found.version:
             self._reject(found, f"are refused and cannot be renewed: {refused.get(found.refresh_token, '')}")
         return None
+
+    def _previous(self) -> Credentials | None:
+        try:
+            return self._store.previous()
+        except (CredentialsRejected, InvalidInput):
+            return None  # a placeholder, or nothing that could renew
 
     def _attempt(self, credentials: Credentials, owner: str) -> Credentials:
         if not self._take_lease(owner):

@@ -25,7 +25,7 @@ class Quirks:
     """Everything is off but what the real cloud always does."""
 
     page_cap: int = 200
-    #: Pages that come short: page number to rows given, on each of the first `short_listings` listings.
+    #: Pages that come short: page number to rows given, each of the first `short_listings` times that it is asked for.
     short_pages: dict[int, int] = field(default_factory=dict)
     short_listings: int = 1
     #: Added to what `total_items` truly is.

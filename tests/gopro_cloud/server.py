@@ -88,7 +88,7 @@ class GoProCloud:
         self.tokens: dict[str, int] = {}
         self.refresh_tokens: set[str] = set()
         self.url_uses: Counter[str] = Counter()
-        self.listings = 0
+        self.page_fetches: Counter[int] = Counter()
         self.changes: Counter[str] = Counter()
         self._key = secrets.token_bytes(16)
         self._server = _Server((host, port), _Handler)
@@ -279,11 +279,11 @@ class _Handler(BaseHTTPRequestHandler):
         wanted |= {name: values[0] for name, values in query.items()}
         page, per_page = max(1, int(wanted["page"])), min(quirks.page_cap, int(wanted["per_page"]))
         with cloud.lock:
-            cloud.listings += page == 1
+            cloud.page_fetches[page] += 1
             media = _filtered(cloud.media, wanted["type"], wanted["processing_states"])
             if wanted.get("order_by") in ("created_at", "captured_at"):
                 media.sort(key=lambda medium: medium.captured_at, reverse=True)
-            short = quirks.short_pages.get(page) if cloud.listings <= quirks.short_listings else None
+            short = quirks.short_pages.get(page) if cloud.page_fetches[page] <= quirks.short_listings else None
             start = (page - 1) * per_page
             rows: list[object] = [_row(medium) for medium in media[start : start + per_page]]
             rows = rows if short is None else rows[:short]

@@ -130,7 +130,10 @@ def test_chapters_that_all_claim_to_be_the_first_are_still_all_taken() -> None:
 
 def test_numbers_that_begin_at_zero_are_counted_from_one() -> None:
     chapters = [source(f"https://cdn.example/{name}", item_number=name) for name in (0, 1)]
-    assert [one.item_number for one in resolved(medium(count=2), answer(variations=chapters)).originals] == [1, 2]
+    assert [one.item_number for one in resolved(medium(count=2), answer(variations=chapters)).originals] == [
+        1,
+        2,
+    ]
 
 
 def test_a_chapter_that_is_late_leaves_the_others_their_numbers() -> None:
@@ -142,7 +145,11 @@ def test_a_chapter_that_is_late_leaves_the_others_their_numbers() -> None:
 
 
 def test_a_chapter_that_is_not_available_is_missing_and_keeps_its_place() -> None:
-    chapters = [source("https://cdn.example/a"), source("https://cdn.example/b"), source("https://cdn.example/c")]
+    chapters = [
+        source("https://cdn.example/a"),
+        source("https://cdn.example/b"),
+        source("https://cdn.example/c"),
+    ]
     chapters[1]["available"] = False
     found = resolved(medium(count=3), answer(variations=chapters))
     assert [(one.item_number, one.locator[-1]) for one in found.originals] == [(1, "a"), (3, "c")]
@@ -161,7 +168,8 @@ def test_the_raw_photo_is_an_original_too() -> None:
 def test_a_series_has_its_frames_and_one_raw_photo_for_each() -> None:
     frames = [frame(number, f"https://cdn.example/{number}.jpg") for number in (1, 2)]
     raws = [
-        {"url": f"https://cdn.example/r{number}", "label": "raw_photo", "item_number": number} for number in (2, 1)
+        {"url": f"https://cdn.example/r{number}", "label": "raw_photo", "item_number": number}
+        for number in (2, 1)
     ]
     for kind in ("Photo", "Burst"):
         cover = [source("https://cdn.example/1.jpg", type="jpg")]
@@ -227,7 +235,8 @@ def test_a_label_that_sounds_like_an_original_is_noted() -> None:
 
 def test_two_cameras_keep_their_files_apart() -> None:
     entries = [
-        source(f"https://cdn.example/{camera}", item_number=1, camera_position=camera) for camera in ("front", "back")
+        source(f"https://cdn.example/{camera}", item_number=1, camera_position=camera)
+        for camera in ("front", "back")
     ]
     found = resolved(medium(count=2), answer(variations=entries))
     assert [(one.camera_position, one.item_number) for one in found.originals] == [("back", 1), ("front", 1)]

@@ -59,9 +59,13 @@ def test_a_row_becomes_a_medium() -> None:
 
 
 def test_tokens_user_ids_and_addresses_stay_out_of_the_facts() -> None:
-    composition = {"clips": [{"source_gumi": "1", "media_token": "t", "owner_user_id": 7, "see": "HTTPS://x/y"}]}
+    composition = {
+        "clips": [{"source_gumi": "1", "media_token": "t", "owner_user_id": 7, "see": "HTTPS://x/y"}]
+    }
     medium = medium_of(
-        composition=composition, content_title="see https://example.org/?sig=1", camera_model="eyJhbGciOi.x"
+        composition=composition,
+        content_title="see https://example.org/?sig=1",
+        camera_model="eyJhbGciOiJSU0EtT0FF.x",
     )
     assert medium.facts["composition"] == {"clips": [{"source_gumi": "1"}]}
     text = json.dumps(medium.to_json())
@@ -71,7 +75,16 @@ def test_tokens_user_ids_and_addresses_stay_out_of_the_facts() -> None:
 
 @pytest.mark.parametrize(
     ("told", "read_as"),
-    [(None, None), ("123", 123), (-1, None), (12.0, 12), (True, None), ("4 GB", None), ([], None), (10**30, None)],
+    [
+        (None, None),
+        ("123", 123),
+        (-1, None),
+        (12.0, 12),
+        (True, None),
+        ("4 GB", None),
+        ([], None),
+        (10**30, None),
+    ],
 )
 def test_a_file_size_is_a_hint_in_whatever_form_it_comes(told: object, read_as: int | None) -> None:
     assert medium_of(file_size=told).length_hint == read_as

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from core.credentials.session import SignIn
 from core.providers import http
 from core.providers.base import Provider, ProviderSettings
@@ -21,12 +24,13 @@ _SLOT_PATIENCE = 15.0
 _DOWNLOADS = 32
 
 
-def create(settings: ProviderSettings) -> Provider:
+def create(settings: ProviderSettings, *, sleep: Callable[[float], None] = time.sleep) -> Provider:
     """The provider for an account. `InvalidInput` if tokens must not be sent to the API's address."""
     base_url = safe_base_url(settings.base_url or DEFAULT_BASE_URL)
     session = http.new_session(SLOTS)
-    slots = ApiSlots(settings.leases, PROVIDER)
+    slots = ApiSlots(settings.leases, PROVIDER, sleep=sleep)
     endpoint = TokenEndpoint(session, base_url, slot=lambda: slots.hold(_SLOT_PATIENCE))
-    sign_in = SignIn(settings.credentials, settings.leases, PROVIDER, endpoint.refresh)
-    api = GoProApi(session, base_url, sign_in, slots)
-    return GoProProvider(api, sign_in, http.new_session(_DOWNLOADS), loopback=base_url.startswith("http://"))
+    sign_in = SignIn(settings.credentials, settings.leases, PROVIDER, endpoint.refresh, sleep=sleep)
+    api = GoProApi(session, base_url, sign_in, slots, sleep=sleep)
+    cdn = http.new_session(_DOWNLOADS)
+    return GoProProvider(api, sign_in, cdn, loopback=base_url.startswith("http://"), sleep=sleep)

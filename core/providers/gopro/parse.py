@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -55,9 +56,10 @@ STATES = ARRIVING | {
 _NEEDED = ("filename", "type", "ready_to_view", "captured_at", "file_size", "item_count")
 _SAID_OTHERWISE = frozenset({"id", *_NEEDED})
 _PERSONAL_NAME = re.compile(r"token|user|url|href|secret|cookie|e?mail", re.IGNORECASE)
-_PERSONAL_TEXT = re.compile(r"[a-z][a-z0-9+.-]*://|^\s*//|\beyJ[\w-]{8,}", re.IGNORECASE)
+_PERSONAL_TEXT = re.compile(r"://|^\s*//|\beyJ[\w-]{8}")
 _LONGEST_ID = 200
 _LONGEST_TEXT = 1000
+_LONGEST_FACT = 4000
 _MOST_VALUES = 100
 _DEEPEST = 4
 _MOST_NOVELTIES = 50
@@ -148,13 +150,18 @@ def _text(value: Json) -> str:
 
 def _facts(row: Mapping[str, Json]) -> dict[str, Json]:
     """The listed fields that `Medium` has no place for, without anything personal or fetchable."""
-    names = [name for name in FIELDS if name not in _SAID_OTHERWISE]
-    return {name: fact for name in names if (fact := _fact(row.get(name), 0)) is not None}
+    facts = {name: _fact(row.get(name), 0) for name in FIELDS if name not in _SAID_OTHERWISE}
+    return {
+        name: fact
+        for name, fact in facts.items()
+        if fact is not None and len(json.dumps(fact, ensure_ascii=False)) <= _LONGEST_FACT
+    }
 
 
 def _fact(value: Json, depth: int) -> Json:
     if isinstance(value, str):
-        return None if _PERSONAL_TEXT.search(value) else _text(value)
+        text = _text(value)
+        return None if _PERSONAL_TEXT.search(text) else text
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
