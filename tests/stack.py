@@ -191,6 +191,37 @@ class Stack:
         """The tracker's status by media id."""
         return {media_id: item["status"]["S"] for media_id, item in self.records().items()}
 
+    def archived(self) -> dict[str, set[tuple[int, str]]]:
+        """Length and SHA-256 of every original that the bucket really holds, by media id."""
+        found: dict[str, set[tuple[int, str]]] = {}
+        for key in self.keys("gopro-videos/"):
+            length = sum(len(piece) for piece in self.read(key))
+            found.setdefault(key.split("/")[3], set()).add((length, self.sha256(key)))
+        return found
+
+    def empty(self) -> None:
+        """Forget all media and messages."""
+        s3, dynamodb = self.emulator.client("s3"), self.emulator.client("dynamodb")
+        for key in self.keys():
+            s3.delete_object(Bucket=self.outputs["ArchiveBucketName"], Key=key)
+        table = self.outputs["SyncTrackerTableName"]
+        for page in dynamodb.get_paginator("scan").paginate(TableName=table):
+            for item in page["Items"]:
+                dynamodb.delete_item(TableName=table, Key={name: item[name] for name in ("provider", "media_id")})
+        self.messages(wait_seconds=0)
+
+    def everything_written_down(self, arn: str) -> str:
+        """All that a run leaves for people to read: its history and its children's, the logs, the records, the documents."""
+        states = self.emulator.client("stepfunctions")
+        executions = [arn]
+        for page in states.get_paginator("list_map_runs").paginate(executionArn=arn):
+            for run in page["mapRuns"]:
+                children = states.get_paginator("list_executions").paginate(mapRunArn=run["mapRunArn"])
+                executions += [child["executionArn"] for found in children for child in found["executions"]]
+        histories = [json.dumps(self.history(execution), default=str) for execution in executions]
+        documents = [b"".join(self.read(key)).decode() for key in self.keys() if not key.startswith("gopro-videos/")]
+        return "\n".join([*histories, self.logs(), json.dumps(self.records()), *documents])
+
     def logs(self) -> str:
         """Everything that any log group holds."""
         client = self.emulator.client("logs")

@@ -193,16 +193,14 @@ def test_an_edit_is_archived_as_what_was_baked() -> None:
 
 
 def test_a_proxy_is_never_taken_for_a_video_without_a_source() -> None:
-    four_k = {"height": 2160, "width": 3840}
-    found = resolved(medium(**four_k), answer([PROXY_FILE], [PROXY]))
+    found = resolved(medium(height=2160, width=3840), answer([PROXY_FILE], [PROXY]))
     assert found == Offer((), "only smaller copies are offered, not the original")
 
 
 def test_a_file_without_a_label_is_taken_only_marked_and_only_once_the_medium_is_ready() -> None:
     full_size = answer([PROXY_FILE | {"height": 2160, "width": 3840}])
-    four_k = {"height": 2160, "width": 3840}
-    assert resolved(medium(state="transcoding", **four_k), full_size) == Offer((), NOTHING_YET)
-    found = resolved(medium("ExternalVideo", **four_k), full_size)
+    assert resolved(medium(state="transcoding", height=2160, width=3840), full_size) == Offer((), NOTHING_YET)
+    found = resolved(medium("ExternalVideo", height=2160, width=3840), full_size)
     assert [(one.role, one.item_number) for one in found.originals] == [("unmarked", 1)]
 
 

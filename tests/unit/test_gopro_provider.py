@@ -369,7 +369,7 @@ def test_a_dead_pasted_token_that_looks_like_an_outage_is_told_with_the_remedy(
 ) -> None:
     cloud.quirks.dead_token_status = 500
     cloud.tokens.clear()
-    with pytest.raises(TransientError, match="dead token can look like this.*cloud-sync auth set"):
+    with pytest.raises(TransientError, match=r"dead token can look like this.*cloud-sync auth set"):
         machine.provider().authenticate()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -112,13 +112,11 @@ def server() -> TokenServer:
 
 
 @pytest.fixture
-def worker(
-    leases: MemoryLeases, clock: Clock, server: TokenServer
-) -> Iterator[Callable[[MemoryStore], SignIn]]:
+def worker(leases: MemoryLeases, clock: Clock, server: TokenServer) -> Callable[[MemoryStore], SignIn]:
     def make(store: MemoryStore) -> SignIn:
         return SignIn(store, leases, "gopro", server, sleep=clock.sleep, draw=lambda: 0.5, clock=clock)
 
-    yield make
+    return make
 
 
 Worker = Callable[[MemoryStore], SignIn]
@@ -243,7 +241,7 @@ def test_a_refused_refresh_token_ends_the_sign_in_for_all_workers(
 ) -> None:
     server.good = "revoked"
     store = MemoryStore(RENEWING)
-    with pytest.raises(CredentialsRejected, match="token_blacklisted.*cloud-sync auth set"):
+    with pytest.raises(CredentialsRejected, match=r"token_blacklisted.*cloud-sync auth set"):
         worker(store).renew(store.current())
     assert server.calls == 1
     for _ in range(20):

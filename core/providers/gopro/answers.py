@@ -49,14 +49,14 @@ def spoken_reason(answer: Json, secrets: Iterable[str] = ()) -> str:
     Known secrets, addresses, e-mail addresses and anything as long as a token are taken out; 160 characters
     at most.
     """
-    text = ", ".join(dict.fromkeys(_reasons(answer)))
+    text = ", ".join(dict.fromkeys(reasons(answer)))
     for secret in filter(None, secrets):
         text = text.replace(secret, "…")
     text = " ".join(_NOT_FOR_EYES.sub("…", text).split())
     return f": {text[:160]}" if text else ""
 
 
-def _reasons(answer: Json) -> Iterator[str]:
+def reasons(answer: Json) -> Iterator[str]:
     """The texts of GoPro's `_embedded.errors` (reason, code, description) and of OAuth's error."""
     embedded = answer.get("_embedded") if isinstance(answer, dict) else None
     errors = embedded.get("errors") if isinstance(embedded, dict) else None

@@ -17,6 +17,7 @@ from core.providers.gopro.answers import (
     BASE_HEADERS,
     DEFAULT_BASE_URL,
     json_object,
+    reasons,
     safe_base_url,
     spoken_reason,
 )
@@ -81,8 +82,9 @@ class TokenEndpoint:
             with closing(sent) as response:
                 pause = http.retry_after(response.headers, self._clock)
                 status, answer = response.status_code, json_object(http.read_all(response, _WHAT))
-        reason = spoken_reason(answer, secrets=form.values())
-        if any(word in reason for word in _REFUSALS):
+        secrets = [value for name, value in form.items() if name not in ("grant_type", "scope")]
+        reason = spoken_reason(answer, secrets)
+        if any(word in said for said in reasons(answer) for word in _REFUSALS):
             raise CredentialsRejected(f"{_WHAT} refuses them ({status}){reason}")
         if http.is_passing(status):
             raise TransientError(f"{_WHAT} is out of order ({status}){reason}.", retry_after=pause)
