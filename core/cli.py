@@ -1,4 +1,4 @@
-"""The command line: `cloud-sync`. It reads options and the environment, wires `core` together and draws what happens."""
+"""The command line `cloud-sync`: it reads options and the environment, wires `core` together and draws what happens."""
 
 from __future__ import annotations
 
@@ -64,7 +64,8 @@ CredentialsFile = Annotated[
 ]
 ProviderName = Annotated[str, typer.Option("--provider", help="Which cloud.")]
 ApiUrl = Annotated[
-    str | None, typer.Option("--api-url", help="Base of the provider's API, if not its own.", envvar="CLOUD_SYNC_API_URL")
+    str | None,
+    typer.Option("--api-url", help="Base of the provider's API, if not its own.", envvar="CLOUD_SYNC_API_URL"),
 ]
 MaxItems = Annotated[int | None, typer.Option("--max-items", min=1, help="At most so many media in this run.")]
 MediaIds = Annotated[list[str] | None, typer.Option("--media-id", help="Only this medium; may be given again.")]
@@ -85,7 +86,8 @@ def sync(
     """Bring everything that is new into a local folder.
 
     Run it again and it moves nothing; interrupt it and it goes on where it was.
-    Exit codes: 0 all is there, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 other fault, 130 interrupted.
+    Exit codes: 0 all is there, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 another fault,
+    130 interrupted.
     """
     from core.cli_view import Progress, print_summary
 

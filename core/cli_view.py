@@ -22,7 +22,7 @@ from rich.table import Table
 
 from core.model import Medium
 from core.sync.local import Observer
-from core.sync.outcomes import NotReady, Transferred, TransferOutcome
+from core.sync.outcomes import NotReady, TransferOutcome, Transferred
 from core.sync.plan import Plan
 from core.sync.summarize import Summary
 
@@ -63,13 +63,17 @@ class Progress(Observer):
         self._bars.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._bars.stop()
 
     def planned(self, plan: Plan) -> None:
         """Show what lies ahead; hinted lengths may be wrong, so the total is a guide."""
         self._new = plan.new
-        self._say(f"{plan.discovered} media in the library, {plan.new} to transfer, {plan.pending} still being uploaded there")
+        self._say(
+            f"{plan.discovered} media in the library, {plan.new} to transfer, {plan.pending} still being uploaded there"
+        )
         self._whole = self._bars.add_task(f"0/{plan.new} media", total=plan.length_hint or None)
 
     def started(self, medium: Medium) -> None:
@@ -139,7 +143,9 @@ def print_summary(console: Console, summary: Summary, to: Path) -> None:
         table.add_row(name, escape(value))
     console.print(table)
     for one in summary.failures[:20]:
-        console.print(f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}", markup=False, soft_wrap=True)
+        console.print(
+            f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}", markup=False, soft_wrap=True
+        )
     if summary.failure:
         console.print(f"{summary.failure.cause} {summary.failure.remedy}", markup=False, soft_wrap=True)
     _warn(console, summary.unseen, summary.novelties)
@@ -147,7 +153,9 @@ def print_summary(console: Console, summary: Summary, to: Path) -> None:
 
 def _warn(console: Console, unseen: int, novelties: tuple[str, ...]) -> None:
     if unseen:
-        console.print(f"Not proved whole: {unseen} media that the provider counts were not listed or could not be read.")
+        console.print(
+            f"Not proved whole: {unseen} media that the provider counts were not listed or could not be read."
+        )
     if novelties:
         console.print(f"New in the provider's answers: {'; '.join(novelties)}", markup=False, soft_wrap=True)
 

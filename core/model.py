@@ -41,9 +41,9 @@ def format_time(moment: datetime | None) -> str | None:
 class Medium:
     """One entry of the library, as listed. `length_hint` (bytes, all originals together) may be wrong or None.
 
-    `state` is the provider's word for how far processing is; `arriving` says that its upload to the cloud has not finished,
-    so that there is nothing to fetch yet. `facts` keeps what else the provider said, without tokens, URLs and user ids:
-    it goes into the catalog.
+    `state` is the provider's word for how far processing is; `arriving` says that its upload to the cloud has not
+    finished, so that there is nothing to fetch yet. `facts` keeps what else the provider said, without tokens, URLs and
+    user ids: it goes into the catalog.
     """
 
     provider: str
@@ -112,7 +112,7 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the provider offers of a medium now. `missing` is empty if that is every original, else says what is not there yet."""
+    """What the provider offers of a medium now. `missing` says what is not there yet, "" if that is every original."""
 
     originals: tuple[Original, ...]
     missing: str = ""

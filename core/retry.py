@@ -1,8 +1,8 @@
 """Retry policy as data, and the one loop that reads it.
 
-The steps' policies (`AUTHENTICATE`, `LIST`, `SUMMARIZE`, `TRANSFER`) are followed by the local driver through `retrying` and by
-the workflow through its own retry table; a test compares the two. The policies below them are used inside a step:
-`API_CALL` for one call, `DOWNLOAD` for opening a body (an expired address has to be resolved again first),
+The steps' policies (`AUTHENTICATE`, `LIST`, `SUMMARIZE`, `TRANSFER`) are followed by the local driver through
+`retrying` and by the workflow through its own retry table; a test compares the two. The policies below them are used
+inside a step: `API_CALL` for one call, `DOWNLOAD` for opening a body (an expired address is resolved again first),
 `SAVE_CREDENTIALS` for storing a renewed sign-in, which must not be lost.
 """
 
@@ -16,7 +16,15 @@ from typing import TypeVar
 
 import tenacity
 
-from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, LocatorExpired, SourceGone, TransientError
+from core.errors import (
+    ApiShapeChanged,
+    Cancelled,
+    CredentialsRejected,
+    InvalidInput,
+    LocatorExpired,
+    SourceGone,
+    TransientError,
+)
 
 T = TypeVar("T")
 
@@ -29,10 +37,10 @@ LONGEST_RETRY_AFTER = 300.0
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Up to `retries` further attempts after `first_delay`, then `rate` times longer each (seconds, at most `max_delay`).
+    """Up to `retries` further attempts, the first after `first_delay` seconds, each next `rate` times later.
 
-    With `jitter` each pause is drawn uniformly between zero and that ceiling ("full jitter"), so that parallel
-    transfers do not come back at the same moment.
+    No pause is longer than `max_delay` seconds. With `jitter` each is drawn uniformly between zero and that ceiling
+    ("full jitter"), so that parallel transfers do not come back at the same moment.
     """
 
     retries: int

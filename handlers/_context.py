@@ -80,6 +80,7 @@ def provider(name: str) -> Provider:
     """The provider called `name`, with the credentials of the stack's secret."""
     from core.providers import registry
     from core.providers.base import ProviderSettings
+
     return registry.create(
         name,
         ProviderSettings(

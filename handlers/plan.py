@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @context.step
 def handler(event: Json, _: LambdaContext) -> Json:
-    """Take `{run, request, auth}`; answer `{outcome, bucket, max_concurrency, plan, summary}`; the plan has the manifest's key."""
+    """Take `{run, request, auth}`; answer `{outcome, bucket, max_concurrency, plan, summary}`."""
     run = context.begin(event)
     request = SyncRequest.from_json(event["request"])
     try:

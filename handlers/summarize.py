@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @context.step
 def handler(event: Json, _: LambdaContext) -> Json:
-    """Take `{run, plan: {plan}, …}`; answer `{outcome, summary, notification}`, and `failure` if the run as a whole failed."""
+    """Take `{run, plan: {plan}, …}`; answer `{outcome, summary, notification}`, and `failure` if the run failed."""
     run = context.begin(event)
     plan = Plan.from_json(event["plan"]["plan"])
     tolerance = float(context.environment("FAILURE_TOLERANCE_PERCENT"))

@@ -64,8 +64,7 @@ class Cloud:
             text=True,
             start_new_session=True,
         )
-        assert self.process.stdout
-        told = json.loads(self.process.stdout.readline())
+        told = json.loads(self.process.stdout.readline() if self.process.stdout else "")
         self.url: str = told["url"]
         self.pasted: dict[str, str] = told["pasted"]
 
@@ -80,7 +79,9 @@ class Cloud:
         self.process.wait(10)
 
 
-def demo(keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say how to look at it.")] = False) -> None:
+def demo(
+    keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say how to look at it.")] = False,
+) -> None:
     """Run the demo."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end_kept()
@@ -156,9 +157,7 @@ def show_change(shown: dict[str, str], media_id: str, record: dict[str, Any]) ->
 
 def compare(stack: Stack, expected: dict[str, Any]) -> tuple[list[Archived], list[str]]:
     """Hold what the bucket really contains against what the emulated cloud says must be there."""
-    wanted = {
-        (media_id, one["length"], one["sha256"]) for media_id, originals in expected.items() for one in originals
-    }
+    wanted = {(media_id, one["length"], one["sha256"]) for media_id, originals in expected.items() for one in originals}
     archived = []
     for key in stack.keys("gopro-videos/"):
         media_id = key.split("/")[3]

@@ -49,7 +49,12 @@ class Emulator:
         environment = {**os.environ, "GATEWAY_PORT": str(self.port), "LOG_LEVEL": "WARNING", **self._settings}
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(COMMAND)], env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+                [str(COMMAND)],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -78,13 +83,17 @@ class Emulator:
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def configure(self, **settings: object) -> None:
         """Set the emulator's own settings, such as the scale of a workflow's waits."""
         body = json.dumps({name.replace("__", "."): value for name, value in settings.items()}).encode()
-        request = urllib.request.Request(f"{self.endpoint}/_ministack/config", body, {"Content-Type": "application/json"})
+        request = urllib.request.Request(
+            f"{self.endpoint}/_ministack/config", body, {"Content-Type": "application/json"}
+        )
         with urllib.request.urlopen(request, timeout=10):
             pass
 

@@ -68,7 +68,12 @@ class Stack:
 
     def deploy(self, **parameters: str) -> None:
         """`sam deploy` with these template parameters, and a queue that receives what the topic sends."""
-        overrides = {"AwsEndpointUrl": self.emulator.endpoint, "ScheduleState": "DISABLED", "Architecture": "x86_64", **parameters}
+        overrides = {
+            "AwsEndpointUrl": self.emulator.endpoint,
+            "ScheduleState": "DISABLED",
+            "Architecture": "x86_64",
+            **parameters,
+        }
         sam(
             "deploy",
             "--stack-name",
@@ -211,7 +216,7 @@ class Stack:
         self.messages(wait_seconds=0)
 
     def everything_written_down(self, arn: str) -> str:
-        """All that a run leaves for people to read: its history and its children's, the logs, the records, the documents."""
+        """All that a run leaves to be read: its history and its children's, the logs, the records, the documents."""
         states = self.emulator.client("stepfunctions")
         executions = [arn]
         for page in states.get_paginator("list_map_runs").paginate(executionArn=arn):

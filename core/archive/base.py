@@ -40,7 +40,7 @@ class Upload(Protocol):
     """An object on its way in parts; it is not there before `complete` returns."""
 
     def write_part(self, number: int, part: memoryview) -> None:
-        """Store part `number` (from 1). All parts but the last have the archive's part size. The buffer is the caller's again after."""
+        """Store part `number` (from 1). All but the last have the archive's part size."""
         ...
 
     def complete(self, length: int, sha256: str) -> Stored:
@@ -56,7 +56,7 @@ class Archive(Protocol):
     """A store of originals and of small documents beside them. Keys have `/` between segments."""
 
     def part_size(self, length: int | None) -> int:
-        """Bytes a part should have for an object of `length` bytes (None: unknown); what fits into one part goes through `put`."""
+        """Bytes of a part for an object of `length` bytes (None: unknown); what fits into one goes through `put`."""
         ...
 
     def find(self, key: str) -> Stored | None:

@@ -32,7 +32,7 @@ class FolderArchive:
         self._part_size = part_size
         self._partial = root / STATE_FOLDER / "partial"
 
-    def part_size(self, length: int | None) -> int:  # noqa: ARG002
+    def part_size(self, length: int | None) -> int:
         """Bytes of a part."""
         return self._part_size
 
@@ -123,7 +123,9 @@ class FolderUpload:
             os.fsync(self._file.fileno())
             self._file.close()
             if self._partial.stat().st_size != length or _digest(self._partial) != sha256:
-                raise IntegrityError(f"What the disk gives back for {self._key} is not what was written. It is tried again.")
+                raise IntegrityError(
+                    f"What the disk gives back for {self._key} is not what was written. It is tried again."
+                )
             if self._label.captured_at:
                 moment = self._label.captured_at.timestamp()
                 with suppress(OSError, OverflowError):
@@ -181,5 +183,7 @@ def _told_by_the_disk(key: str) -> Iterator[None]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CloudSyncError(f"The disk is full; {key} was not stored. Make room and start again.") from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise CloudSyncError(f"The folder cannot be written; {key} was not stored. Mend its permissions.") from error
+            raise CloudSyncError(
+                f"The folder cannot be written; {key} was not stored. Mend its permissions."
+            ) from error
         raise

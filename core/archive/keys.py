@@ -1,12 +1,16 @@
-"""Under which keys originals, catalog entries, manifests and reports are kept. Pure, and the same for the same input."""
+"""Under which keys originals, catalog entries, manifests and reports are kept.
+
+Pure functions: the same input gives the same key, whatever was asked before.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC
 
 from core.model import Medium, Original, parse_time
 
@@ -14,16 +18,18 @@ from core.model import Medium, Original, parse_time
 LONGEST_NAME = 200
 
 _FORBIDDEN = re.compile(r'[\\/<>:"|?*]')
-_DEVICE = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
+_EDGES = re.compile(r"^\s+|[\s.]+$")
+_DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
 _CHAPTERED = re.compile(r"(G[A-Z])01(\d{4})")
+#: Categories of Unicode that a name is freed of: control, format (bidi too), private, surrogate, unassigned, line ends.
+_INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
 _SANE_EXTENSION = re.compile(r"[A-Za-z0-9]{1,8}")
 
 
 def safe_name(name: str) -> str:
-    """A name that is one segment of a key and one file name on any system, and stays readable; "" if nothing is left."""
-    text = unicodedata.normalize("NFC", name)
-    text = "".join(c for c in text if unicodedata.category(c)[0] != "C" and unicodedata.category(c) not in ("Zl", "Zp"))
-    text = _FORBIDDEN.sub("_", text).strip().rstrip(". ")
+    """A name that is one segment of a key and one file name on any system, readable still; "" if nothing is left."""
+    text = "".join(c for c in name if unicodedata.category(c) not in _INVISIBLE)
+    text = _EDGES.sub("", _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)))
     if _DEVICE.fullmatch(text):
         text = f"_{text}"
     return _cut(text, LONGEST_NAME)
@@ -32,16 +38,19 @@ def safe_name(name: str) -> str:
 def safe_id(identifier: str) -> str:
     """An id as one segment of a key. Where it had to be changed, a digest keeps it apart from every other id."""
     text = re.sub(r"[^A-Za-z0-9._=-]", "_", identifier).strip(".")[:100]
-    if text and text == identifier and not _DEVICE.fullmatch(text):
+    is_device = _DEVICE.fullmatch(text) is not None
+    if text and text == identifier and not is_device:
         return text
-    return f"{text or 'id'}~{hashlib.sha256(identifier.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
+    digest = hashlib.sha256(identifier.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{'_' if is_device else ''}{text or 'id'}~{digest}"
 
 
 def original_keys(medium: Medium, originals: Sequence[Original]) -> list[str]:
     """The key of each original, in their order; no two are equal, not even where case is ignored."""
     folder = f"{safe_id(medium.provider)}-videos/{_month(medium)}/{safe_id(medium.media_id)}"
+    counts = Counter(map(_kind, originals))
     taken: set[str] = set()
-    return [f"{folder}/{_unused(_name(medium, one, originals), taken)}" for one in originals]
+    return [f"{folder}/{_unused(_name(medium, one, counts[_kind(one)]), taken)}" for one in originals]
 
 
 def catalog_key(provider: str, media_id: str) -> str:
@@ -61,27 +70,41 @@ def report_key(run_id: str) -> str:
 
 def _month(medium: Medium) -> str:
     """Year and month of capture, else of upload, in UTC; `0000/00` where neither is told."""
-    moment: datetime | None = medium.captured_at or parse_time(medium.facts.get("created_at"))
-    return f"{moment.year:04}/{moment.month:02}" if moment else "0000/00"
+    moment = medium.captured_at or parse_time(medium.facts.get("created_at"))
+    if moment is None:
+        return "0000/00"
+    moment = moment.astimezone(UTC)
+    return f"{moment.year:04}/{moment.month:02}"
 
 
-def _name(medium: Medium, original: Original, originals: Sequence[Original]) -> str:
+def _kind(original: Original) -> tuple[str, str, str]:
+    """What originals share that only their item numbers tell apart."""
+    return original.role, original.extension.lower(), _position(original)
+
+
+def _position(original: Original) -> str:
+    return "" if original.camera_position == "default" else safe_name(original.camera_position)
+
+
+def _name(medium: Medium, original: Original, alike: int) -> str:
+    """The name of an original that is one of `alike` which differ by their number alone."""
     stem, extension = _parts(medium, original)
-    alike = [one for one in originals if one.role == original.role and one.extension == original.extension]
-    in_position = [one for one in alike if one.camera_position == original.camera_position]
-    if len(in_position) > 1 or original.item_number > 1:
+    # The frames of a set may arrive one by one: the first must not change its name when the second comes.
+    in_set = original.role == "file" and (medium.item_count or 0) > 1
+    suffix = ""
+    if alike > 1 or original.item_number > 1 or in_set:
         chapter = _CHAPTERED.fullmatch(stem)
         if chapter and original.role == "source" and original.item_number <= 99:
             stem = f"{chapter[1]}{original.item_number:02}{chapter[2]}"
         else:
-            stem = f"{stem}_{original.item_number:04}"
-    if original.camera_position:
-        stem = f"{stem}_{safe_name(original.camera_position)}"
-    return _joined(stem, extension)
+            suffix = f"_{original.item_number:04}"
+    if position := _position(original):
+        suffix += f"_{position}"
+    return _joined(stem, suffix, extension)
 
 
 def _parts(medium: Medium, original: Original) -> tuple[str, str]:
-    """Stem and extension; the extension is that of the original, in the file name's own case where it agrees."""
+    """Stem and extension: that of the original, in the file name's own case where the two agree."""
     name = safe_name(medium.filename) or safe_id(medium.media_id)
     stem, dot, extension = name.rpartition(".")
     if not dot or not stem or not _SANE_EXTENSION.fullmatch(extension):
@@ -92,10 +115,10 @@ def _parts(medium: Medium, original: Original) -> tuple[str, str]:
     return stem, wanted.upper() if extension.isupper() or original.role == "raw_photo" else wanted
 
 
-def _joined(stem: str, extension: str) -> str:
-    if not extension:
-        return _cut(stem, LONGEST_NAME) or "original"
-    return f"{_cut(stem, LONGEST_NAME - len(extension) - 1) or 'original'}.{extension}"
+def _joined(stem: str, suffix: str, extension: str) -> str:
+    """Stem, suffix and extension as one name that is not too long: the stem gives way, so that names stay apart."""
+    tail = f"{_cut(suffix, LONGEST_NAME // 2)}.{extension}" if extension else _cut(suffix, LONGEST_NAME // 2)
+    return f"{_cut(stem, LONGEST_NAME - len(tail.encode())) or 'original'}{tail}"
 
 
 def _unused(name: str, taken: set[str]) -> str:
@@ -106,8 +129,7 @@ def _unused(name: str, taken: set[str]) -> str:
     candidate, number = name, 1
     while candidate.casefold() in taken:
         number += 1
-        suffix = f"-{number}"
-        candidate = f"{_cut(stem, LONGEST_NAME - len(suffix) - len(extension) - 1)}{suffix}{dot}{extension}"
+        candidate = _joined(stem, f"-{number}", extension)
     taken.add(candidate.casefold())
     return candidate
 
@@ -120,4 +142,4 @@ def _cut(text: str, most: int) -> str:
     if not dot or not _SANE_EXTENSION.fullmatch(extension):
         stem, dot, extension = text, "", ""
     room = most - len(dot) - len(extension)
-    return f"{stem.encode()[:room].decode('utf-8', 'ignore').rstrip('. ')}{dot}{extension}"
+    return f"{_EDGES.sub('', stem.encode()[:room].decode('utf-8', 'ignore'))}{dot}{extension}"

@@ -1,4 +1,4 @@
-"""The archive as an S3 bucket. Every part goes with its SHA-256, which S3 refuses if it differs and keeps if it agrees."""
+"""The archive as an S3 bucket. Each part goes with its SHA-256, which S3 refuses if it differs and keeps if not."""
 
 from __future__ import annotations
 
@@ -147,15 +147,15 @@ class S3Archive:
         with _asking_s3(stored.key):
             tags = self._client.get_object_tagging(Bucket=self._bucket, Key=stored.key)["TagSet"]
         digest = next((tag["Value"] for tag in tags if tag["Key"] == _DIGEST_TAG), None)
-        return Stored(
-            stored.key, stored.length, digest, stored.store_checksum, stored.version_id, stored.run_id
-        )
+        return Stored(stored.key, stored.length, digest, stored.store_checksum, stored.version_id, stored.run_id)
 
     def _confirmed(self, key: str, length: int, checksum: str, digest: str) -> Stored:
         """What S3 itself now says of the object; `IntegrityError` unless it is this length and this checksum."""
         found, _ = self._head(key)
         if found.length != length or found.store_checksum != f"SHA256:{checksum}":
-            raise IntegrityError(f"S3 does not confirm {key}: it holds {found.length:,} bytes or another checksum. It is tried again.")
+            raise IntegrityError(
+                f"S3 does not confirm {key}: it holds {found.length:,} bytes or another checksum. It is tried again."
+            )
         return Stored(key, length, digest, found.store_checksum, found.version_id, found.run_id)
 
 
@@ -217,7 +217,7 @@ class S3Upload:
         return f"{b64encode(whole).decode()}-{len(numbers)}"
 
     def abort(self) -> None:
-        """Throw the parts away, which are billed and invisible otherwise; the bucket's lifecycle does it if this fails."""
+        """Throw away the parts, which are billed and invisible; the bucket's lifecycle does it if this fails."""
         with suppress(ClientError, BotoCoreError):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload_id)
 
@@ -228,7 +228,6 @@ def _readable(view: memoryview) -> io.BufferedReader:
 
 
 class _View(io.RawIOBase):
-
     def __init__(self, view: memoryview) -> None:
         self._view = view
         self._position = 0
@@ -247,7 +246,7 @@ class _View(io.RawIOBase):
     def tell(self) -> int:
         return self._position
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401
+    def readinto(self, buffer: Any) -> int:
         piece = self._view[self._position : self._position + len(buffer)]
         buffer[: len(piece)] = piece
         self._position += len(piece)
@@ -269,11 +268,15 @@ def _told_by_s3(error: ClientError | BotoCoreError, key: str) -> CloudSyncError:
     code = _code(error)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     if code in _BAD_BYTES:
-        return IntegrityError(f"S3 refuses what arrived for {key} ({code}): it was damaged on its way. It is tried again.")
+        return IntegrityError(
+            f"S3 refuses what arrived for {key} ({code}): it was damaged on its way. It is tried again."
+        )
     if code in _PASSING or status >= 500 or status == 429:
         return TransientError(f"S3 is overloaded or out of order for {key} ({code}). It is tried again.")
     operation = error.operation_name
-    return CloudSyncError(f"S3 refuses {operation} for {key} ({code}). Look at the bucket, its key and the role's policy.")
+    return CloudSyncError(
+        f"S3 refuses {operation} for {key} ({code}). Look at the bucket, its key and the role's policy."
+    )
 
 
 def _code(error: ClientError) -> str:

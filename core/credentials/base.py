@@ -30,7 +30,7 @@ _TEXT_FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What signs a user in: pasted (`gp_access_token` or `cookies`), or renewing (`refresh_token` with the user's own client).
+    """What signs a user in: pasted (`gp_access_token`, `cookies`) or renewing (`refresh_token`, the user's own client).
 
     Field names are those of the stored JSON document. `version` is the store's name for this state of it, no secret.
     """
@@ -67,19 +67,27 @@ class Credentials:
     def from_json(cls, document: Json, version: str) -> Credentials:
         """Credentials from the stored document.
 
-        `InvalidInput` if it is malformed, `CredentialsRejected` if it is still the template's placeholder or holds nothing.
+        `InvalidInput` if it is malformed, `CredentialsRejected` if it is the template's placeholder or holds nothing.
         """
         if not isinstance(document, dict):
-            raise InvalidInput("The stored credentials are not a JSON object. Store them again with `cloud-sync auth set`.")
+            raise InvalidInput(
+                "The stored credentials are not a JSON object. Store them again with `cloud-sync auth set`."
+            )
         wrong = [name for name in _TEXT_FIELDS if not isinstance(document.get(name, ""), str)]
         if wrong:
-            raise InvalidInput(f"In the stored credentials {', '.join(wrong)} must be text. Store them again with `cloud-sync auth set`.")
+            raise InvalidInput(
+                f"In the stored credentials {', '.join(wrong)} must be text. "
+                "Store them again with `cloud-sync auth set`."
+            )
         found = cls(**{name: _header_safe(name, document.get(name, "")) for name in _TEXT_FIELDS}, version=version)
         if PLACEHOLDER in (found.gp_access_token, found.cookies):
-            raise CredentialsRejected(f"No credentials have been stored yet: the placeholder is still there. {HOW_TO_RENEW}")
+            raise CredentialsRejected(
+                f"No credentials have been stored yet: the placeholder is still there. {HOW_TO_RENEW}"
+            )
         if not (found.has_access or found.can_renew):
             raise CredentialsRejected(
-                f"The stored credentials hold neither gp_access_token nor cookies nor refresh_token with client_id. {HOW_TO_RENEW}"
+                "The stored credentials hold neither gp_access_token nor cookies nor refresh_token with client_id. "
+                f"{HOW_TO_RENEW}"
             )
         return found
 
@@ -87,7 +95,9 @@ class Credentials:
 def _header_safe(name: str, value: str) -> str:
     value = value.strip()
     if not value.isprintable() or not value.isascii():
-        raise InvalidInput(f"In the stored credentials {name} holds characters that no HTTP header can carry. Paste it again.")
+        raise InvalidInput(
+            f"In the stored credentials {name} holds characters that no HTTP header can carry. Paste it again."
+        )
     return value
 
 

@@ -21,8 +21,8 @@ class FileCredentials:
     def __init__(self, path: Path) -> None:
         self._path = path
 
-    def current(self, *, fresh: bool = False) -> Credentials:  # noqa: ARG002
-        """The credentials in force. `CredentialsRejected` if there are none, `InvalidInput` if the file is malformed."""
+    def current(self, *, fresh: bool = False) -> Credentials:
+        """The credentials in force. `CredentialsRejected` if there are none, `InvalidInput` if it is malformed."""
         found = _read(self._path)
         if found is None:
             raise CredentialsRejected(f"There are no credentials in {self._path}. {HOW_TO_RENEW}")

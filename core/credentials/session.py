@@ -136,9 +136,7 @@ class SignIn:
             if renewed := self._renewed_here(token_hex(8)):
                 return renewed
             if self._clock() >= give_up_at:
-                raise TransientError(
-                    f"Another worker renews the sign-in at {self._name} for over {PATIENCE:.0f} s."
-                )
+                raise TransientError(f"Another worker renews the sign-in at {self._name} for over {PATIENCE:.0f} s.")
             self._sleep(0.25 + 0.75 * self._draw())
 
     def _renewed_here(self, owner: str) -> Credentials | None:

@@ -41,7 +41,7 @@ class ByteSource(Protocol):
     version: str
 
     def readinto(self, buffer: memoryview) -> int:
-        """Read into `buffer`, at least one byte unless the body has ended (0). `IntegrityError` if it breaks off early."""
+        """Read into `buffer`: at least one byte, 0 once the body has ended. `IntegrityError` if it breaks off early."""
         ...
 
 
@@ -70,7 +70,7 @@ class Provider(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:
-    """What a provider is made from. `base_url` None means the provider's own; `leases` coordinates all workers of a sync."""
+    """What a provider is made from. `base_url` None means its own; `leases` coordinates all workers of a sync."""
 
     credentials: CredentialStore
     leases: Leases

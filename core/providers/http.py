@@ -70,9 +70,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def require_safe_url(
-    url: str, what: str, *, error: type[CloudSyncError] = InvalidInput, loopback: bool = True
-) -> str:
+def require_safe_url(url: str, what: str, *, error: type[CloudSyncError] = InvalidInput, loopback: bool = True) -> str:
     """The address, if it is https without user information; plain http for a loopback host, if `loopback`.
 
     Else `error`, whose text names `what` and never the address.

@@ -21,7 +21,9 @@ def explain(error: ApiShapeChanged | CredentialsRejected | InvalidInput, provide
             remedy = "" if HOW_TO_RENEW in str(error) else HOW_TO_RENEW
             return Failure("credentials_rejected", "CredentialsRejected", str(error), remedy)
         case ApiShapeChanged():
-            remedy = f"Nothing was lost. Look for an update of Cloud Sync: {provider_title} has changed its unofficial API."
+            remedy = (
+                f"Nothing was lost. Look for an update of Cloud Sync: {provider_title} has changed its unofficial API."
+            )
             return Failure("api_changed", "ApiShapeChanged", str(error), remedy)
         case InvalidInput():
             return Failure("invalid_request", "InvalidInput", str(error), "Correct it and start the run again.")

@@ -44,7 +44,8 @@ class Observer:
 class LocalSync:
     """A whole backup run on this machine: authenticate, plan, transfer `workers` media at once, summarise.
 
-    `stop` may be called from anywhere: transfers end at their next read and `run` raises `Cancelled`; what is confirmed stays.
+    `stop` may be called from anywhere: transfers end at their next read and `run` raises `Cancelled`; what is confirmed
+    stays.
     """
 
     def __init__(

@@ -52,10 +52,15 @@ def about_summary(summary: Summary, run: Run) -> Notification:
         lines.append("What to do: nothing yet; the next run tries each of them again. Look closer if it stays so.")
     if summary.unseen:
         lines.append(
-            f"{summary.provider} counts more media than it listed, or listed some that could not be read, so it is not proved "
-            "that the backup is whole. The next run lists again; if it stays so, look for an update of Cloud Sync."
+            f"{summary.provider} counts more media than it listed, or listed some that could not be read, so "
+            "it is not proved that the backup is whole. The next run lists again; if it stays so, look "
+            "for an update of Cloud Sync."
         )
-    return _compose(f"Cloud Sync: {', '.join(problems) or summary.status}", [*lines, "", *_figures(summary), *_failures(summary)], run)
+    return _compose(
+        f"Cloud Sync: {', '.join(problems) or summary.status}",
+        [*lines, "", *_figures(summary), *_failures(summary)],
+        run,
+    )
 
 
 def _figures(summary: Summary) -> list[str]:

@@ -52,7 +52,7 @@ class Plan:
 
 
 def is_due(medium: Medium, record: Record | None, request: SyncRequest) -> bool:
-    """Whether a medium is to be transferred: wanted, fully uploaded to the cloud, and not known to be in the archive."""
+    """Whether a medium is to be transferred: wanted, wholly in the cloud, and not known to be in the archive."""
     done = record is not None and record.status is Status.COMPLETED
     return request.wants(medium.media_id) and not medium.arriving and not done
 

@@ -47,7 +47,9 @@ class SyncRequest:
         if max_items is not None and (not isinstance(max_items, int) or isinstance(max_items, bool) or max_items < 1):
             raise InvalidInput('"max_items" must be a whole number from 1, or null.')
         media_ids = document.get("media_ids")
-        if media_ids is not None and not (isinstance(media_ids, list | tuple) and all(isinstance(i, str) for i in media_ids)):
+        if media_ids is not None and not (
+            isinstance(media_ids, list | tuple) and all(isinstance(i, str) for i in media_ids)
+        ):
             raise InvalidInput('"media_ids" must be a list of media ids, or null.')
         return cls(
             provider=provider,

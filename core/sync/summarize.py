@@ -1,4 +1,4 @@
-"""The step that says what a run came to, from the manifest and the tracker: what neither proves done counts as failed."""
+"""The step that says what a run came to, from manifest and tracker: what is not proved done counts as failed."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from core.archive.keys import catalog_key, original_keys
 from core.errors import Cancelled, CredentialsRejected, SourceGone, public_text
 from core.model import Medium, Offer, Original, Reason, Record, Status, Stored, format_time, utc_now
 from core.providers.base import Provider
-from core.sync.outcomes import CredentialsDied, Gone, NotReady, Transferred, TransferOutcome
+from core.sync.outcomes import CredentialsDied, Gone, NotReady, TransferOutcome, Transferred
 from core.tracker.base import SyncTracker
 from core.transfer import Source, move
 from core.transfer.engine import Advance

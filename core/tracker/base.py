@@ -20,7 +20,7 @@ class SyncTracker(Protocol):
         ...
 
     def save(self, record: Record) -> bool:
-        """Write a record. A COMPLETED one is never replaced by anything else: then nothing is written and False returned."""
+        """Write a record; False, and nothing written, if that would replace a COMPLETED one by anything else."""
         ...
 
     def unfinished(self, provider: str) -> Iterator[Record]:
@@ -32,7 +32,7 @@ class Leases(Protocol):
     """Named leases that expire by themselves, shared by all workers of a sync."""
 
     def acquire(self, name: str, owner: str, seconds: float) -> bool:
-        """Take the lease `name` for `seconds`; False if another owner's has not expired. The same owner may renew it."""
+        """Take the lease `name` for `seconds`, or renew one's own; False if another owner's has not expired."""
         ...
 
     def release(self, name: str, owner: str) -> None:

@@ -1,7 +1,7 @@
 """The tracker in a DynamoDB table: hash key `provider`, range key `media_id`.
 
-`unfinished` is set (to the provider) only on records that are not final, so that the index `unfinished-index` holds nothing else.
-Leases are items of their own with the hash key `lease` and an `expires_at` that the table's TTL may tidy away.
+`unfinished` is set (to the provider) only on records that are not final, so that the index `unfinished-index` holds
+nothing else. Leases are items of their own with the hash key `lease` and an `expires_at` for the table's TTL.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class DynamoTracker:
                 pause *= 2
 
     def add(self, records: Iterable[Record]) -> None:
-        """Write the records of media that have none yet. Batch writes cannot be conditional, so a few writers share the work."""
+        """Write the records of media that have none yet. No batch write is conditional: some threads share it."""
         pending = iter(records)
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="tracker") as pool:
             in_flight: set[Future[bool]] = set()

@@ -1,39 +1,56 @@
-"""The tracker in a SQLite file, for one machine: threads and processes may share it, and a killed one leaves it whole."""
+"""The tracker in a SQLite file, for one machine.
+
+Threads and processes may share it, and one that is killed leaves it whole.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
-from core.errors import InvalidInput
+from core.errors import CloudSyncError, InvalidInput, TransientError
 from core.model import Record, Status, format_time, parse_time, utc_now
 
-_SCHEMA = """
+#: Marks the file as this product's (PRAGMA application_id): the letters "CSyn".
+_APPLICATION_ID = 0x4353796E
+_SCHEMA_VERSION = 1
+_SCHEMA = (
+    """
 CREATE TABLE IF NOT EXISTS media (
   provider TEXT, media_id TEXT, status TEXT, run_id TEXT, updated_at TEXT, filename TEXT, reason TEXT,
   error_type TEXT, error TEXT, originals INTEGER, length INTEGER, moved INTEGER,
   PRIMARY KEY (provider, media_id)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS unfinished ON media (provider, media_id) WHERE status NOT IN ('COMPLETED', 'SOURCE_GONE');
-CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, owner TEXT, expires_at REAL) WITHOUT ROWID;
-"""
+) WITHOUT ROWID
+""",
+    """
+CREATE INDEX IF NOT EXISTS unfinished ON media (provider, media_id)
+  WHERE status NOT IN ('COMPLETED', 'SOURCE_GONE')
+""",
+    "CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, owner TEXT, expires_at REAL) WITHOUT ROWID",
+    f"PRAGMA application_id = {_APPLICATION_ID}",
+    f"PRAGMA user_version = {_SCHEMA_VERSION}",
+)
 
 _COLUMNS = (
     "provider, media_id, status, run_id, updated_at, filename, reason, error_type, error, originals, length, moved"
 )
-_PLACES = ", ".join("?" * 12)
+_INSERT = f"INTO media ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BATCH = 500
 _BUSY_SECONDS = 30.0
+_LONGEST_TEXT = 1000
 
 _Row = tuple[str, str, str, str, str, str, str, str, str, int, int, int]
 
 
 class SqliteTracker:
-    """Records and leases in the file at `path`, which is made if it is not there. `InvalidInput` if it is something else."""
+    """Records and leases in the file at `path`, made if it is not there. `InvalidInput` if it is something else."""
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,10 +60,26 @@ class SqliteTracker:
             self._connection = sqlite3.connect(
                 path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
-            # FULL: a record that says COMPLETED must survive a power cut.
-            self._connection.executescript(f"PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; {_SCHEMA}")
+            self._open(path)
         except sqlite3.DatabaseError as error:
-            raise InvalidInput(f"{path} cannot be used as a sync tracker ({error}). Move it away to begin anew.") from error
+            raise _told_by_sqlite(error, path) from error
+
+    def _open(self, path: Path) -> None:
+        (application,) = self._connection.execute("PRAGMA application_id").fetchone()
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and (application, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
+            what = f"a tracker of version {version}" if application == _APPLICATION_ID else "another program's"
+            raise InvalidInput(
+                f"{path} is a database, but {what}: not this version's sync tracker. Move it away to begin anew."
+            )
+        # FULL: a record that says COMPLETED must survive a power cut.
+        self._connection.execute("PRAGMA synchronous = FULL")
+        _patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"))
+        if not tables:
+            with self._transaction() as connection:
+                for statement in _SCHEMA:
+                    connection.execute(statement)
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -54,10 +87,11 @@ class SqliteTracker:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                self._connection.execute("COMMIT")
             except BaseException:
-                self._connection.execute("ROLLBACK")
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
                 raise
-            self._connection.execute("COMMIT")
 
     def _rows(self, query: str, values: Sequence[object]) -> list[_Row]:
         with self._lock:
@@ -76,9 +110,11 @@ class SqliteTracker:
         return found
 
     def add(self, records: Iterable[Record]) -> None:
-        """Write the records of media that have none yet."""
-        with self._transaction() as connection:
-            connection.executemany(f"INSERT OR IGNORE INTO media ({_COLUMNS}) VALUES ({_PLACES})", map(_row, records))  # noqa: S608
+        """Write the records of media that have none yet; the file is not held while `records` are made."""
+        pending = iter(records)
+        while batch := list(islice(pending, _BATCH)):
+            with self._transaction() as connection:
+                connection.executemany(f"INSERT OR IGNORE {_INSERT}", map(_row, batch))
 
     def save(self, record: Record) -> bool:
         """Write a record unless that would replace a COMPLETED one by anything else."""
@@ -87,7 +123,7 @@ class SqliteTracker:
             known = connection.execute(query, (record.provider, record.media_id)).fetchone()
             if known and known[0] == Status.COMPLETED and record.status is not Status.COMPLETED:
                 return False
-            connection.execute(f"INSERT OR REPLACE INTO media ({_COLUMNS}) VALUES ({_PLACES})", _row(record))  # noqa: S608
+            connection.execute(f"INSERT OR REPLACE {_INSERT}", _row(record))
             return True
 
     def unfinished(self, provider: str) -> Iterator[Record]:
@@ -108,7 +144,8 @@ class SqliteTracker:
         """Take or renew a lease."""
         now = self._clock().timestamp()
         with self._transaction() as connection:
-            known = connection.execute("SELECT owner, expires_at FROM leases WHERE name = ?", (name,)).fetchone()
+            query = "SELECT owner, expires_at FROM leases WHERE name = ?"
+            known = connection.execute(query, (name,)).fetchone()
             if known and known[0] != owner and known[1] > now:
                 return False
             connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (name, owner, now + seconds))
@@ -122,8 +159,32 @@ class SqliteTracker:
     def held(self, name: str) -> bool:
         """Whether anybody has the lease now."""
         with self._lock:
-            known = self._connection.execute("SELECT expires_at FROM leases WHERE name = ?", (name,)).fetchone()
+            query = "SELECT expires_at FROM leases WHERE name = ?"
+            known = self._connection.execute(query, (name,)).fetchone()
         return bool(known and known[0] > self._clock().timestamp())
+
+
+def _patiently(statement: Callable[[], object]) -> None:
+    """Do what SQLite refuses at once, without its own waiting, while another process does the same."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            statement()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode not in _BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _told_by_sqlite(error: sqlite3.DatabaseError, path: Path) -> CloudSyncError:
+    code = error.sqlite_errorcode & 0xFF
+    if code in _BUSY:
+        return TransientError(f"{path} is in use by another process. It is tried again.")
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return InvalidInput(f"{path} cannot be used as a sync tracker ({error}). Move it away to begin anew.")
+    return CloudSyncError(f"{path} cannot be opened ({error}). Look at permissions and free space of its folder.")
 
 
 def _row(record: Record) -> _Row:
@@ -136,7 +197,7 @@ def _row(record: Record) -> _Row:
         record.filename,
         str(record.reason),
         record.error_type,
-        record.error,
+        record.error[:_LONGEST_TEXT],
         record.originals,
         record.length,
         record.moved,

@@ -40,5 +40,6 @@ class Source:
             if original == self._original:
                 return original
         raise IntegrityError(
-            f"Item {self._original.item_number} of {self._medium.media_id} is no longer offered. It is tried again with the next run."
+            f"Item {self._original.item_number} of {self._medium.media_id} is no longer offered. "
+            "It is tried again with the next run."
         )

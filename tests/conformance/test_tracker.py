@@ -49,7 +49,9 @@ def table(emulator: Emulator) -> str:
     client.create_table(
         TableName=name,
         BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("provider", "media_id", "unfinished")],
+        AttributeDefinitions=[
+            {"AttributeName": n, "AttributeType": "S"} for n in ("provider", "media_id", "unfinished")
+        ],
         KeySchema=[{"AttributeName": "provider", "KeyType": "HASH"}, {"AttributeName": "media_id", "KeyType": "RANGE"}],
         GlobalSecondaryIndexes=[
             {

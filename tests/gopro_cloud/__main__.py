@@ -1,4 +1,4 @@
-"""`python -m tests.gopro_cloud`: prints where it is and how to sign in as one line of JSON, and serves until it is ended."""
+"""`python -m tests.gopro_cloud`: prints its address and how to sign in as a line of JSON, and serves until ended."""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ def chaptered(media_id: str, filename: str, captured_at: str, lengths: list[int]
     )
 
 
-def frames(media_id: str, kind: str, filename: str, captured_at: str, lengths: list[int], *, raws: bool = False) -> CloudMedium:
+def frames(
+    media_id: str, kind: str, filename: str, captured_at: str, lengths: list[int], *, raws: bool = False
+) -> CloudMedium:
     """A set of photos with a cover that is none of them."""
     shots = [frame(media_id, number, length) for number, length in enumerate(lengths, 1)]
     negatives = [raw(media_id, number, length * 2) for number, length in enumerate(lengths, 1)] if raws else []
@@ -121,8 +123,16 @@ def sample_library(scale: float = 1.0) -> list[CloudMedium]:
     return [
         video("62NzWRrpPXm7o", "GX010327.MP4", "2026-03-01T09:15:00Z", size(2400)),
         video("second-camera1", "GX010327.MP4", "2026-03-14T18:40:00Z", size(1200)),
-        chaptered("chapters-told3", "GX010411.MP4", "2026-03-20T10:00:00Z", [size(1800), size(1800), size(700)], tells=True),
-        chaptered("5f2b8c9d1e4a7b3c6d8e9f01", "GX010412.MP4", "2026-04-02T23:59:59Z", [size(900), size(901), size(60)], tells=False),
+        chaptered(
+            "chapters-told3", "GX010411.MP4", "2026-03-20T10:00:00Z", [size(1800), size(1800), size(700)], tells=True
+        ),
+        chaptered(
+            "5f2b8c9d1e4a7b3c6d8e9f01",
+            "GX010412.MP4",
+            "2026-04-02T23:59:59Z",
+            [size(900), size(901), size(60)],
+            tells=False,
+        ),
         CloudMedium(
             "photo-with-raw",
             "Photo",
@@ -133,8 +143,17 @@ def sample_library(scale: float = 1.0) -> list[CloudMedium]:
             file_extension="JPG",
         ),
         CloudMedium("62unnamedPhoto", "Photo", None, "2026-04-03T08:01:00Z", (unnamed,), file_extension="JPG"),
-        frames("timelapse-set1", "TimeLapse", "G0000004.JPG", "2026-04-05T12:00:00Z", [size(120 + n) for n in range(6)]),
-        frames("burst-with-raw", "Burst", "G0010021.JPG", "2026-04-06T12:00:00Z", [size(110), size(111), size(112)], raws=True),
+        frames(
+            "timelapse-set1", "TimeLapse", "G0000004.JPG", "2026-04-05T12:00:00Z", [size(120 + n) for n in range(6)]
+        ),
+        frames(
+            "burst-with-raw",
+            "Burst",
+            "G0010021.JPG",
+            "2026-04-06T12:00:00Z",
+            [size(110), size(111), size(112)],
+            raws=True,
+        ),
         frames("continuous-set", "Continuous", "G0020007.JPG", "2026-04-07T12:00:00Z", [size(90), size(91)]),
         CloudMedium(
             "edit-of-clips1",
@@ -150,10 +169,17 @@ def sample_library(scale: float = 1.0) -> list[CloudMedium]:
         _as_kind(video("external-video", "holiday ü/2026.mov", "2026-04-11T12:00:00Z", size(600)), "ExternalVideo"),
         video("reprocessed-01", "GX010502.MP4", "2026-04-12T12:00:00Z", size(500), told_length=size(500) + 3245),
         video("transcoding-ok", "GX010503.MP4", "2026-04-13T12:00:00Z", size(400), state="transcoding"),
-        _as_kind(video("from-the-future", "GX010504.MP4", "2026-04-14T12:00:00Z", size(300), state="dreaming"), "Hologram"),
+        _as_kind(
+            video("from-the-future", "GX010504.MP4", "2026-04-14T12:00:00Z", size(300), state="dreaming"), "Hologram"
+        ),
         CloudMedium("still-uploading", "Video", "GX010505.MP4", "2026-04-15T12:00:00Z", state="uploading"),
         CloudMedium(
-            "transcoding-not", "Video", "GX010506.MP4", "2026-04-16T12:00:00Z", (proxy("transcoding-not"),), state="transcoding"
+            "transcoding-not",
+            "Video",
+            "GX010506.MP4",
+            "2026-04-16T12:00:00Z",
+            (proxy("transcoding-not"),),
+            state="transcoding",
         ),
     ]
 
@@ -184,7 +210,9 @@ def from_folder(folder: Path) -> list[CloudMedium]:
     media = []
     for path in sorted(path for path in folder.iterdir() if path.suffix.lower() in kinds):
         extension = path.suffix[1:].lower()
-        file = CloudFile("variations", OnDisk(path), f"source/default/1.{extension}", "source", extension, original=True)
+        file = CloudFile(
+            "variations", OnDisk(path), f"source/default/1.{extension}", "source", extension, original=True
+        )
         media.append(
             CloudMedium(
                 f"real-{path.stem}"[:40],

@@ -60,9 +60,11 @@ def _box(kind: bytes, content: bytes) -> bytes:
 
 
 def _mp4_head(length: int) -> bytes:
-    """ftyp, moov with a movie header, and the header of an mdat that takes the rest; top-level boxes add up to `length`."""
+    """ftyp, moov with a movie header, and the header of an mdat that takes the rest: the boxes add up to `length`."""
     movie_header = struct.pack(">IIIII", 0, 0, 0, 1000, 1000) + struct.pack(">IH", 0x00010000, 0x0100) + bytes(10)
-    movie_header += struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000) + bytes(24) + struct.pack(">I", 2)
+    movie_header += (
+        struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000) + bytes(24) + struct.pack(">I", 2)
+    )
     head = _box(b"ftyp", b"mp41" + struct.pack(">I", 0x20131018) + b"mp41") + _box(b"moov", _box(b"mvhd", movie_header))
     return head + struct.pack(">I4sQ", 1, b"mdat", length - len(head))
 
@@ -107,7 +109,7 @@ def digest(body: Body) -> str:
 
 @dataclass(frozen=True)
 class CloudFile:
-    """One entry of a download answer. `shelf` is files, variations or sidecar_files; `original` is what a backup must hold.
+    """An entry of a download answer. `shelf` is files, variations or sidecar_files; `original`: a backup must hold it.
 
     `number` is the item's; `tells_number` whether the entry says so. `path` follows `/cdn/{media_id}/` in its address.
     """

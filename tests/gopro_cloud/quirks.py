@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 class Fault:
     """What goes wrong with one download. It applies to the first `times` requests of the medium, -1: to all.
 
-    `kind` is cut (the connection ends in the middle), empty (200 with no bytes), short (less than HEAD says, honestly declared),
-    long (more is sent than declared), status (an error status), gone (404 for the download), slow, redirect, changed.
+    `kind` is cut (the connection ends in the middle), empty (200 with no bytes), short (less than HEAD says, honestly
+    declared), long (more is sent than declared), status (an error status), gone (404 for the download), slow, redirect,
+    changed.
     """
 
     kind: str

@@ -104,7 +104,9 @@ class GoProCloud:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.shutdown()
         self._server.server_close()
 
@@ -424,7 +426,9 @@ class _Handler(BaseHTTPRequestHandler):
             return 0, length, False
         return int(found[1]), min(length, int(found[2]) + 1) if found[2] else length, True
 
-    def _write_body(self, media_id: str, place: str, file: CloudFile, span: tuple[int, int], fault: Fault | None) -> None:
+    def _write_body(
+        self, media_id: str, place: str, file: CloudFile, span: tuple[int, int], fault: Fault | None
+    ) -> None:
         sent = 0
         with self.cloud.lock:
             self.cloud.counts.downloads[f"{media_id}/{place}"] += 1

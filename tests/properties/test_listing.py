@@ -21,9 +21,7 @@ PER_PAGE = 5
 class Library:
     """A library, newest first, to which changes happen after so many page requests."""
 
-    def __init__(
-        self, ids: list[str], changes: dict[int, list[tuple[str, str]]], short: dict[int, int]
-    ) -> None:
+    def __init__(self, ids: list[str], changes: dict[int, list[tuple[str, str]]], short: dict[int, int]) -> None:
         self.ids = list(ids)
         self.ever = set(ids)
         self.asked = 0
@@ -103,9 +101,7 @@ def test_a_listing_that_is_proved_has_seen_everything_however_short_its_pages(
 
 @settings(max_examples=300)
 @given(libraries, st.integers(0, 60), st.integers(1, 14))
-def test_a_deletion_in_the_middle_makes_nobody_be_passed_over(
-    ids: list[str], victim: int, moment: int
-) -> None:
+def test_a_deletion_in_the_middle_makes_nobody_be_passed_over(ids: list[str], victim: int, moment: int) -> None:
     library = Library(ids, {moment: [("delete", f"m{victim}")]}, {})
     found, report = listed(library)
     assert report.proved

@@ -14,17 +14,13 @@ from core.providers.gopro.parse import KINDS
 
 words = st.one_of(st.none(), st.booleans(), st.integers(-5, 10**7), st.text(max_size=12))
 urls = st.one_of(
-    st.builds(
-        "https://cdn.example/{}/{}.mp4?s={}".format, st.sampled_from("ab"), st.integers(0, 4), st.text()
-    ),
+    st.builds("https://cdn.example/{}/{}.mp4?s={}".format, st.sampled_from("ab"), st.integers(0, 4), st.text()),
     words,
 )
 entries = st.fixed_dictionaries(
     {"url": urls},
     optional={
-        "label": st.one_of(
-            st.sampled_from(["source", "baked_source", "raw_photo", "concat", "mp4_low"]), words
-        ),
+        "label": st.one_of(st.sampled_from(["source", "baked_source", "raw_photo", "concat", "mp4_low"]), words),
         "type": st.one_of(st.sampled_from(["mp4", "jpg", "gpr"]), words),
         "item_number": st.one_of(st.integers(0, 4), words),
         "camera_position": st.one_of(st.sampled_from(["default", "front", "back"]), words),
@@ -71,19 +67,13 @@ def test_only_available_entries_with_an_address_are_offered_and_never_a_join(
     medium: Medium, answer: dict[str, Any]
 ) -> None:
     embedded = answer["_embedded"]
-    listed = [
-        row for part in embedded.values() if isinstance(part, list) for row in part if isinstance(row, dict)
-    ]
-    good = {
-        row["url"] for row in listed if row.get("available") is not False and row.get("label") != "concat"
-    }
+    listed = [row for part in embedded.values() if isinstance(part, list) for row in part if isinstance(row, dict)]
+    good = {row["url"] for row in listed if row.get("available") is not False and row.get("label") != "concat"}
     assert {one.locator for one in offer(medium, answer)[0].originals} <= good
 
 
 @given(media, answers)
-def test_extensions_and_camera_positions_are_harmless_in_a_name(
-    medium: Medium, answer: dict[str, Any]
-) -> None:
+def test_extensions_and_camera_positions_are_harmless_in_a_name(medium: Medium, answer: dict[str, Any]) -> None:
     for one in offer(medium, answer)[0].originals:
         assert re.fullmatch(r"[a-z0-9]{0,8}", one.extension)
         assert re.fullmatch(r"[A-Za-z0-9_-]{0,20}", one.camera_position)

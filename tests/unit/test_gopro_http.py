@@ -52,11 +52,7 @@ class Scripted:
                         return
                     head += line
                 length = next(
-                    (
-                        int(one[15:])
-                        for one in head.lower().split(b"\r\n")
-                        if one.startswith(b"content-length:")
-                    ),
+                    (int(one[15:]) for one in head.lower().split(b"\r\n") if one.startswith(b"content-length:")),
                     0,
                 )
                 script.requests.append((head + self.rfile.read(length)).decode())
@@ -242,9 +238,7 @@ def test_one_medium_that_is_forbidden_does_not_end_the_sign_in(server: Scripted,
 
 
 @pytest.mark.parametrize("status", ["403 Forbidden", "401 Unauthorized"])
-def test_a_sign_in_that_is_refused_everywhere_is_rejected(
-    server: Scripted, provider: Provider, status: str
-) -> None:
+def test_a_sign_in_that_is_refused_everywhere_is_rejected(server: Scripted, provider: Provider, status: str) -> None:
     server.answer(DOWNLOAD, whole(status, b"{}"))
     server.answer("/media/user", whole(status, b"{}"))
     with pytest.raises(CredentialsRejected):
@@ -306,9 +300,7 @@ def test_an_api_call_is_never_redirected_with_its_credentials(server: Scripted, 
     assert not any("/elsewhere" in request for request in server.requests)
 
 
-def test_an_error_answer_is_quoted_without_secrets_and_not_at_length(
-    server: Scripted, provider: Provider
-) -> None:
+def test_an_error_answer_is_quoted_without_secrets_and_not_at_length(server: Scripted, provider: Provider) -> None:
     reason = "token pasted-token-of-the-user of me@example.com, see https://x.example/?sig=1 " + "y" * 500
     error = {"_embedded": {"errors": [{"reason": reason, "code": 5031}]}}
     server.answer("/media/user", whole("503 Busy", json.dumps(error).encode()))
@@ -329,9 +321,7 @@ def test_a_reason_is_empty_where_nothing_is_said() -> None:
 # ------------------------------------------------------------------ the token endpoint
 
 
-RENEWING = Credentials(
-    refresh_token="r-1", client_id="mine", client_secret="s", gp_user_id="u", cookies="c=1"
-)
+RENEWING = Credentials(refresh_token="r-1", client_id="mine", client_secret="s", gp_user_id="u", cookies="c=1")
 
 
 def endpoint(server: Scripted) -> TokenEndpoint:
@@ -343,9 +333,7 @@ def test_a_refresh_sends_the_users_own_client_and_takes_the_rotated_token(server
     found = endpoint(server).refresh(RENEWING)
     assert (found.gp_access_token, found.refresh_token, found.client_secret) == ("a-2", "r-2", "s")
     assert (found.cookies, found.gp_user_id) == ("", "")
-    assert server.requests[0].endswith(
-        "grant_type=refresh_token&refresh_token=r-1&client_id=mine&client_secret=s"
-    )
+    assert server.requests[0].endswith("grant_type=refresh_token&refresh_token=r-1&client_id=mine&client_secret=s")
 
 
 def test_a_refresh_that_is_not_rotated_keeps_its_token(server: Scripted) -> None:

@@ -167,10 +167,7 @@ def test_the_raw_photo_is_an_original_too() -> None:
 
 def test_a_series_has_its_frames_and_one_raw_photo_for_each() -> None:
     frames = [frame(number, f"https://cdn.example/{number}.jpg") for number in (1, 2)]
-    raws = [
-        {"url": f"https://cdn.example/r{number}", "label": "raw_photo", "item_number": number}
-        for number in (2, 1)
-    ]
+    raws = [{"url": f"https://cdn.example/r{number}", "label": "raw_photo", "item_number": number} for number in (2, 1)]
     for kind in ("Photo", "Burst"):
         cover = [source("https://cdn.example/1.jpg", type="jpg")]
         found = resolved(medium(kind, 2, filename="G0010001.JPG"), answer(frames, cover, raws))
@@ -233,8 +230,7 @@ def test_a_label_that_sounds_like_an_original_is_noted() -> None:
 
 def test_two_cameras_keep_their_files_apart() -> None:
     entries = [
-        source(f"https://cdn.example/{camera}", item_number=1, camera_position=camera)
-        for camera in ("front", "back")
+        source(f"https://cdn.example/{camera}", item_number=1, camera_position=camera) for camera in ("front", "back")
     ]
     found = resolved(medium(count=2), answer(variations=entries))
     assert [(one.camera_position, one.item_number) for one in found.originals] == [("back", 1), ("front", 1)]

@@ -59,9 +59,7 @@ def test_a_row_becomes_a_medium() -> None:
 
 
 def test_tokens_user_ids_and_addresses_stay_out_of_the_facts() -> None:
-    composition = {
-        "clips": [{"source_gumi": "1", "media_token": "t", "owner_user_id": 7, "see": "HTTPS://x/y"}]
-    }
+    composition = {"clips": [{"source_gumi": "1", "media_token": "t", "owner_user_id": 7, "see": "HTTPS://x/y"}]}
     medium = medium_of(
         composition=composition,
         content_title="see https://example.org/?sig=1",
@@ -138,9 +136,7 @@ def test_values_without_bounds_are_bounded() -> None:
     nested: Any = []
     for _ in range(500):
         nested = [nested]
-    medium = medium_of(
-        composition=nested, content_title="x" * 10**6, item_durations=[1] * 10**5, camera_model="\ud800"
-    )
+    medium = medium_of(composition=nested, content_title="x" * 10**6, item_durations=[1] * 10**5, camera_model="\ud800")
     assert len(json.dumps(medium.to_json(), ensure_ascii=False).encode()) < 5000
 
 

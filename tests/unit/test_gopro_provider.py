@@ -101,16 +101,13 @@ def a_video(provider: Provider, media_id: str = "62NzWRrpPXm7o") -> Medium:
 # ------------------------------------------------------------------ the whole library
 
 
-def test_every_original_of_every_kind_of_medium_arrives_byte_for_byte(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_every_original_of_every_kind_of_medium_arrives_byte_for_byte(cloud: GoProCloud, machine: Machine) -> None:
     provider = machine.provider()
     media, report = listed(provider)
     assert report.proved
     found = {
         media_id: sorted(
-            hashlib.sha256(content(provider, original)).hexdigest()
-            for original in provider.resolve(medium).originals
+            hashlib.sha256(content(provider, original)).hexdigest() for original in provider.resolve(medium).originals
         )
         for media_id, medium in media.items()
     }
@@ -130,9 +127,7 @@ def test_what_is_offered_whole_misses_nothing_and_what_is_not_ready_says_so(mach
     assert {media_id for media_id, medium in media.items() if medium.arriving} == {"still-uploading"}
 
 
-def test_chapters_keep_their_numbers_whether_told_or_in_the_address(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_chapters_keep_their_numbers_whether_told_or_in_the_address(cloud: GoProCloud, machine: Machine) -> None:
     provider = machine.provider()
     media, _ = listed(provider)
     wanted = expected_originals(cloud.media)
@@ -205,9 +200,7 @@ def test_a_library_that_counts_more_than_it_lists_is_not_proved(cloud: GoProClou
     assert (report.expected, report.found, report.proved) == (len(media) + 2, len(media), False)
 
 
-def test_rows_that_cannot_be_read_are_counted_and_the_rest_is_listed(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_rows_that_cannot_be_read_are_counted_and_the_rest_is_listed(cloud: GoProCloud, machine: Machine) -> None:
     cloud.quirks.extra_rows = [{"type": "Video"}, None, "row"]
     media, report = listed(machine.provider())
     assert len(media) == len(cloud.media)
@@ -240,9 +233,7 @@ def test_throttling_is_waited_for_as_long_as_the_server_asks(cloud: GoProCloud, 
         assert all(7 <= pause < 8 for pause in machine.pauses)
 
 
-def test_throttling_without_end_is_a_transient_error_with_the_servers_wish(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_throttling_without_end_is_a_transient_error_with_the_servers_wish(cloud: GoProCloud, machine: Machine) -> None:
     cloud.quirks.throttle, cloud.quirks.retry_after = 99, "5"
     with pytest.raises(TransientError, match="429") as caught:
         machine.provider().authenticate()
@@ -250,9 +241,7 @@ def test_throttling_without_end_is_a_transient_error_with_the_servers_wish(
     assert cloud.counts.requests["user"] == 5
 
 
-def test_a_pause_of_an_hour_is_left_to_the_next_attempt_of_the_step(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_a_pause_of_an_hour_is_left_to_the_next_attempt_of_the_step(cloud: GoProCloud, machine: Machine) -> None:
     cloud.quirks.throttle, cloud.quirks.retry_after = 99, "3600"
     with pytest.raises(TransientError):
         machine.provider().authenticate()
@@ -274,9 +263,7 @@ def test_a_retired_version_of_the_api_is_told_as_such(
     cloud: GoProCloud, machine: Machine, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
     cloud.quirks.accept_status = status
-    monkeypatch.setattr(
-        "tests.gopro_cloud.server.ACCEPT", "application/vnd.gopro.jk.media+json; version=3.0.0"
-    )
+    monkeypatch.setattr("tests.gopro_cloud.server.ACCEPT", "application/vnd.gopro.jk.media+json; version=3.0.0")
     with pytest.raises(ApiShapeChanged, match=str(status)):
         machine.provider().authenticate()
     with pytest.raises(ApiShapeChanged):
@@ -325,9 +312,7 @@ def test_tokens_are_never_sent_to_an_unsafe_address(machine: Machine, url: str) 
 # ------------------------------------------------------------------ signing in
 
 
-def test_a_pasted_token_that_is_dead_stops_everybody_after_one_call(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_a_pasted_token_that_is_dead_stops_everybody_after_one_call(cloud: GoProCloud, machine: Machine) -> None:
     dead = machine.sign_in({"gp_access_token": "eyJhbGciOiJkZWFk.dead", "gp_user_id": cloud.user_id})
     with pytest.raises(CredentialsRejected, match="cloud-sync auth set") as caught:
         machine.provider().authenticate()
@@ -382,17 +367,13 @@ def test_workers_of_several_processes_renew_once_together(cloud: GoProCloud, mac
     assert cloud.counts.refreshes == sum(one.renewals for one in providers) == 1
 
 
-def test_a_token_endpoint_that_is_out_of_order_for_a_moment_ends_nothing(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_a_token_endpoint_that_is_out_of_order_for_a_moment_ends_nothing(cloud: GoProCloud, machine: Machine) -> None:
     machine.sign_in(cloud.renewing())
     cloud.quirks.refresh_fails = 3
     assert machine.provider().authenticate().media_count
 
 
-def test_a_blacklisted_refresh_token_is_a_rejection_with_its_reason(
-    cloud: GoProCloud, machine: Machine
-) -> None:
+def test_a_blacklisted_refresh_token_is_a_rejection_with_its_reason(cloud: GoProCloud, machine: Machine) -> None:
     machine.sign_in(cloud.renewing())
     machine.sign_in(cloud.renewing())
     cloud.refresh_tokens.clear()
@@ -469,9 +450,7 @@ def test_a_chunked_body_is_read_to_its_end_without_a_total(cloud: GoProCloud, ma
 
 
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_body_that_breaks_off_is_an_integrity_error(
-    cloud: GoProCloud, machine: Machine, chunked: bool
-) -> None:
+def test_a_body_that_breaks_off_is_an_integrity_error(cloud: GoProCloud, machine: Machine, chunked: bool) -> None:
     cloud.quirks.chunked = chunked
     cloud.quirks.faults["62NzWRrpPXm7o"] = Fault("cut", after=5000)
     provider = machine.provider()
@@ -563,7 +542,5 @@ def test_a_frame_that_is_not_available_yet_is_missing_and_the_others_are_offered
 
 
 def test_one_media_type_more_does_not_change_what_is_listed(cloud: GoProCloud, machine: Machine) -> None:
-    cloud.media.append(
-        CloudMedium("audio-only-01", "Audio", "A.WAV", "2026-01-01T00:00:00Z", file_extension="WAV")
-    )
+    cloud.media.append(CloudMedium("audio-only-01", "Audio", "A.WAV", "2026-01-01T00:00:00Z", file_extension="WAV"))
     assert "audio-only-01" in listed(machine.provider())[0]

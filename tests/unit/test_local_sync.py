@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -62,7 +62,9 @@ def test_all_chapters_are_there_under_the_camera_s_own_names(backup: Backup, med
     assert [name[:4] for name in names] == ["GX01", "GX02", "GX03"]
 
 
-def test_the_catalog_tells_what_was_said_and_archived_without_anything_personal(backup: Backup, cloud: GoProCloud) -> None:
+def test_the_catalog_tells_what_was_said_and_archived_without_anything_personal(
+    backup: Backup, cloud: GoProCloud
+) -> None:
     backup.run()
     entry = json.loads((backup.folder / "catalog/gopro/chapters-told3.json").read_text())
     assert [one["item_number"] for one in entry["originals"]] == [1, 2, 3]
@@ -272,7 +274,9 @@ def test_a_pasted_token_that_dies_in_the_middle_marks_nothing_failed_and_the_nex
     second = backup.run()
     assert (second.status, second.failure) == ("SUCCEEDED", None)
     assert backup.archived() == wanted(cloud.media)
-    assert cloud.counts.bytes_served.total() == sum(length for files in backup.archived().values() for length, _ in files)
+    assert cloud.counts.bytes_served.total() == sum(
+        length for files in backup.archived().values() for length, _ in files
+    )
     assert calls <= 8 + 4, "after the first refusals nobody asks again"
 
 
@@ -304,7 +308,7 @@ class StopAfter(Observer):
 
     def __init__(self, length: int) -> None:
         self.left = length
-        self.stop = lambda: None
+        self.stop: Callable[[], None] = lambda: None
 
     def advanced(self, medium: Medium, count: int) -> None:
         self.left -= count

@@ -25,7 +25,13 @@ def failed(count: int) -> tuple[FailedMedium, ...]:
 def test_a_partial_failure_tells_what_how_many_what_to_do_and_where() -> None:
     told = about_summary(replace(SUMMARY, failures=failed(25)), RUN)
     assert told.subject == "Cloud Sync: 25 of 30 media could not be backed up"
-    for expected in ("GX00.MP4 (id0): the server said 500", "tries each of them again", RUN.link, "12,345 bytes", "and 5 more"):
+    for expected in (
+        "GX00.MP4 (id0): the server said 500",
+        "tries each of them again",
+        RUN.link,
+        "12,345 bytes",
+        "and 5 more",
+    ):
         assert expected in told.message
 
 
@@ -48,7 +54,9 @@ def test_a_listing_that_is_not_proved_whole_is_told() -> None:
         (InvalidInput('"max_items" must be a number.'), "malformed", "start the run again"),
     ],
 )
-def test_each_cause_of_a_critical_failure_comes_with_its_remedy(error: CredentialsRejected, subject: str, remedy: str) -> None:
+def test_each_cause_of_a_critical_failure_comes_with_its_remedy(
+    error: CredentialsRejected, subject: str, remedy: str
+) -> None:
     told = about_failure(explain(error, "GoPro"), RUN)
     assert subject in told.subject
     assert str(error) in told.message

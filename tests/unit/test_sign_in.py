@@ -122,9 +122,7 @@ def worker(leases: MemoryLeases, clock: Clock, server: TokenServer) -> Callable[
 Worker = Callable[[MemoryStore], SignIn]
 
 
-def test_a_rejected_token_is_renewed_and_stored_before_it_is_used(
-    worker: Worker, server: TokenServer
-) -> None:
+def test_a_rejected_token_is_renewed_and_stored_before_it_is_used(worker: Worker, server: TokenServer) -> None:
     store = MemoryStore(RENEWING)
     sign_in = worker(store)
     fresh = sign_in.renew(sign_in.current())
@@ -135,9 +133,7 @@ def test_a_rejected_token_is_renewed_and_stored_before_it_is_used(
     assert (sign_in.renewals, server.calls) == (1, 1)
 
 
-def test_a_worker_that_comes_later_takes_the_newer_version_without_a_call(
-    worker: Worker, server: TokenServer
-) -> None:
+def test_a_worker_that_comes_later_takes_the_newer_version_without_a_call(worker: Worker, server: TokenServer) -> None:
     store = MemoryStore(RENEWING)
     first, second = worker(store), worker(store)
     rejected = second.current()
@@ -155,9 +151,7 @@ def test_one_run_outlives_many_tokens(worker: Worker, server: TokenServer) -> No
     assert sign_in.current().gp_access_token == "access-201"
 
 
-def test_many_workers_whose_token_dies_at_once_renew_it_once(
-    leases: MemoryLeases, server: TokenServer
-) -> None:
+def test_many_workers_whose_token_dies_at_once_renew_it_once(leases: MemoryLeases, server: TokenServer) -> None:
     store = MemoryStore(RENEWING)
     workers = [SignIn(store, leases, "gopro", server, sleep=lambda _: None) for _ in range(8)]
     rejected = store.current()
@@ -199,9 +193,7 @@ def test_waiting_for_another_worker_has_an_end(worker: Worker, leases: MemoryLea
     assert clock.now < 1000 + PATIENCE + 2
 
 
-def test_credentials_with_a_refresh_token_alone_renew_at_first_use(
-    worker: Worker, server: TokenServer
-) -> None:
+def test_credentials_with_a_refresh_token_alone_renew_at_first_use(worker: Worker, server: TokenServer) -> None:
     sign_in = worker(MemoryStore(Credentials(refresh_token="refresh-1", client_id="mine")))
     assert sign_in.current().gp_access_token == "access-2"
     assert sign_in.current().gp_access_token == "access-2"
@@ -236,9 +228,7 @@ def test_the_previous_refresh_token_is_tried_if_the_stored_one_never_became_good
     assert server.calls == 2
 
 
-def test_a_refused_refresh_token_ends_the_sign_in_for_all_workers(
-    worker: Worker, server: TokenServer
-) -> None:
+def test_a_refused_refresh_token_ends_the_sign_in_for_all_workers(worker: Worker, server: TokenServer) -> None:
     server.good = "revoked"
     store = MemoryStore(RENEWING)
     with pytest.raises(CredentialsRejected, match=r"token_blacklisted.*cloud-sync auth set"):

@@ -1,4 +1,4 @@
-"""The stack, built and deployed once with SAM onto the emulator, and an emulated GoPro Cloud that each test fills anew."""
+"""The stack, deployed once with SAM onto the emulator, and an emulated GoPro Cloud that each test fills anew."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ def test_a_library_is_archived_byte_for_byte_and_a_second_run_moves_nothing(stac
     assert first.output["status"] == "SUCCEEDED"
     assert stack.archived() == wanted(cloud.media)
     assert first.output["completed"] == len(wanted(cloud.media))
-    assert first.output["bytes_transferred"] == sum(length for files in stack.archived().values() for length, _ in files)
+    assert first.output["bytes_transferred"] == sum(
+        length for files in stack.archived().values() for length, _ in files
+    )
     assert stack.messages(0) == []
 
     served = cloud.counts.bytes_served.total()
@@ -38,7 +40,13 @@ def test_nothing_secret_is_written_down_anywhere(stack: Stack, cloud: GoProCloud
     stack.put_secret(credentials)
     run = stack.run({})
     written = stack.everything_written_down(run.arn) + json.dumps(stack.messages(0)) + json.dumps(run.output)
-    for secret in (*credentials.values(), *cloud.tokens, *cloud.refresh_tokens, "Signature=", "personal-thumbnail-token"):
+    for secret in (
+        *credentials.values(),
+        *cloud.tokens,
+        *cloud.refresh_tokens,
+        "Signature=",
+        "personal-thumbnail-token",
+    ):
         if secret != credentials["client_id"]:
             assert secret not in written
     assert run.output["status"] == "PARTIAL_FAILURE"
@@ -192,7 +200,9 @@ def test_a_transfer_that_vanished_counts_as_failed(stack: Stack, cloud: GoProClo
     assert set(stack.statuses().values()) == {"FAILED"}
 
 
-def test_a_listing_that_keeps_failing_is_told_even_though_no_function_can_tell_it(stack: Stack, cloud: GoProCloud) -> None:
+def test_a_listing_that_keeps_failing_is_told_even_though_no_function_can_tell_it(
+    stack: Stack, cloud: GoProCloud
+) -> None:
     client = stack.emulator.client("lambda")
     function = "cloud-sync-test-plan"
     handler = client.get_function_configuration(FunctionName=function)["Handler"]

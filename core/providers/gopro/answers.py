@@ -18,8 +18,7 @@ BASE_HEADERS = {
     "Accept": "application/vnd.gopro.jk.media+json; version=2.0.0",
     "Accept-Language": "en-US,en;q=0.9",
     "User-Agent": (
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
-        "Chrome/140.0.0.0 Safari/537.36"
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
     ),
 }
 

@@ -186,9 +186,7 @@ class GoProApi:
             raise SourceGone(f"GoPro no longer has this medium ({refused}).")
         raise TransientError(f"{question.what} is refused ({refused}) though the sign-in is good.")
 
-    def _after_server_error(
-        self, question: _Question, credentials: Credentials, fault: _ServerError
-    ) -> Credentials:
+    def _after_server_error(self, question: _Question, credentials: Credentials, fault: _ServerError) -> Credentials:
         """The credentials to try next; raises if there are no others."""
         if question.about_medium:
             other = self._credentials_after_check(credentials)

@@ -67,9 +67,7 @@ def walk(fetch: Fetch, read: Read, report: ListingReport, *, at_once: int = AT_O
 class _Pass:
     """One way through all pages. `expected` is the highest count of media told on the way."""
 
-    def __init__(
-        self, fetch: Fetch, read: Read, report: ListingReport, pool: ThreadPoolExecutor, at_once: int
-    ) -> None:
+    def __init__(self, fetch: Fetch, read: Read, report: ListingReport, pool: ThreadPoolExecutor, at_once: int) -> None:
         self.seen: set[str] = set()
         self.expected: int | None = None
         self.unreadable = 0

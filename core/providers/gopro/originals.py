@@ -114,20 +114,14 @@ def _choose(medium: Medium, shelf: _Shelf) -> _Choice:
         # Nobody knows yet what this type is: its source may be the cover of a set. Rather too much than a
         # loss.
         places = {entry.place for entry in shelf.sources}
-        return _Choice(
-            (*found.by_role, ("unmarked", tuple(one for one in shelf.files if one.place not in places)))
-        )
+        return _Choice((*found.by_role, ("unmarked", tuple(one for one in shelf.files if one.place not in places))))
     return found
 
 
 def _choose_for_photo(medium: Medium, shelf: _Shelf) -> _Choice:
     wanted = max(1, medium.item_count or 1)
     is_cover = len(shelf.sources) < min(wanted, len(shelf.files))
-    return (
-        _first(("file", shelf.files))
-        if is_cover
-        else _first(("source", shelf.sources), ("file", shelf.files))
-    )
+    return _first(("file", shelf.files)) if is_cover else _first(("source", shelf.sources), ("file", shelf.files))
 
 
 def _first(*candidates: tuple[str, tuple[_Entry, ...]]) -> _Choice:
