@@ -70,9 +70,11 @@ def archive() -> S3Archive:
 def credentials() -> CredentialStore:
     """The credentials of the stack's secret, read through Powertools Parameters."""
     from core.credentials.secretsmanager import SecretsManagerCredentials
+    from handlers._secret import SecretReader
 
     client = boto3.client("secretsmanager", config=CLIENT_CONFIG)
-    return SecretsManagerCredentials(client, environment("CREDENTIALS_SECRET_ARN"))
+    secret_id = environment("CREDENTIALS_SECRET_ARN")
+    return SecretsManagerCredentials(client, secret_id, read=SecretReader(client, secret_id))
 
 
 @cache

@@ -26,7 +26,7 @@ def handler(event: Json, _: LambdaContext) -> Json:
     try:
         request = SyncRequest.from_json(event.get("input") or {})
         account = authenticate(context.provider(request.provider))
-        version = context.credentials().current().version
+        version = context.credentials().current(fresh=True).version
     except FINAL_ERRORS as error:
         return stopped(error, run, request.provider)
     context.logger.info("signed in", extra={"provider": request.provider, "media_count": account.media_count})
