@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test lint format lock invoke containers clean
+.PHONY: setup demo demo-stop test lint format lock containers clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -24,10 +24,13 @@ $(EMULATOR_VENV)/.ready: requirements-emulator.txt
 	touch $@
 
 demo: setup  ## the whole product on this machine: emulated AWS, emulated GoPro Cloud; KEEP=1 leaves it running
-	$(PY) -m scripts.demo run $(if $(KEEP),--keep)
+	$(PY) -m scripts.demo run $(if $(KEEP),--keep) $(if $(LIBRARY),--library $(LIBRARY)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY))
 
 demo-stop: setup  ## ends what `make demo KEEP=1` left running
 	$(PY) -m scripts.demo stop
+
+containers: setup  ## the functions in Lambda-like containers; needs Docker and the image that SAM uses for python3.13
+	$(PY) -m scripts.containers
 
 test: setup
 	$(PY) -m pytest

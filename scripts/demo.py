@@ -29,6 +29,7 @@ from tests.stack import ROOT, Execution, Stack, build
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
 STATE = ROOT / ".demo"
+_MOST_ROWS = 40
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,9 @@ def step(text: str) -> Iterator[None]:
 class Cloud:
     """The emulated GoPro Cloud in a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, library: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.gopro_cloud"],
+            [sys.executable, "-m", "tests.gopro_cloud", "--library", library],
             cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -81,18 +82,22 @@ class Cloud:
 
 def demo(
     keep: Annotated[bool, typer.Option("--keep", help="Leave everything running and say how to look at it.")] = False,
+    library: Annotated[
+        str, typer.Option("--library", help="What the cloud holds: sample, small:COUNT:BYTES, folder:PATH, or several.")
+    ] = "sample",
+    concurrency: Annotated[int, typer.Option("--concurrency", min=1, help="MaxConcurrency of the stack.")] = 5,
 ) -> None:
     """Run the demo."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     end_kept()
     STATE.mkdir(exist_ok=True)
-    emulator, cloud = Emulator(STATE / "emulator.log"), Cloud()
+    emulator, cloud = Emulator(STATE / "emulator.log"), Cloud(library)
     good = False
     try:
         emulator.start()
         console.print(f"emulated AWS at {emulator.endpoint}, emulated GoPro Cloud at {cloud.url}")
         stack = Stack(emulator, "cloud-sync-demo")
-        good = play(stack, cloud)
+        good = play(stack, cloud, concurrency)
         if keep:
             leave_running(stack, cloud)
     finally:
@@ -103,32 +108,54 @@ def demo(
     sys.exit(0 if good else 1)
 
 
-def play(stack: Stack, cloud: Cloud) -> bool:
+def play(stack: Stack, cloud: Cloud, concurrency: int) -> bool:
     """Build, deploy, sync twice, compare; whether all is as it should be."""
     with step("sam build"):
         build()
     with step("sam deploy"):
-        stack.deploy(GoProApiUrl=cloud.url, Environment="dev")
+        stack.deploy(GoProApiUrl=cloud.url, MaxConcurrency=str(concurrency))
     with step("credentials stored in Secrets Manager"):
         stack.put_secret(cloud.pasted)
     console.rule("first run")
     shown: dict[str, str] = {}
-    first = follow(stack, stack.start(), shown)
+    memory = Memory(stack.emulator.pid)
+    first = follow(stack, stack.start(), shown, memory)
     console.rule("second run: nothing is new")
-    second = follow(stack, stack.start(), shown)
+    second = follow(stack, stack.start(), shown, memory)
     with step("every object read back and compared with the emulated cloud"):
         archived, missing = compare(stack, cloud.ask("expected"))
     console.rule("what is in the archive")
     show(stack, archived)
+    console.print(
+        f"peak memory: largest process {memory.largest / 2**20:,.0f} MiB, all {memory.together / 2**20:,.0f} MiB"
+    )
     return verdict(first, second, archived, missing)
 
 
-def follow(stack: Stack, arn: str, shown: dict[str, str]) -> Execution:
+@dataclass
+class Memory:
+    """Peaks of resident memory (bytes) of the emulated AWS, whose processes run the functions, as seen at each look."""
+
+    group: int
+    largest: int = 0
+    together: int = 0
+
+    def look(self) -> None:
+        """Take a look."""
+        shown = subprocess.run(["ps", "-e", "-o", "pgid=,rss="], capture_output=True, text=True, check=True).stdout
+        pairs = (line.split() for line in shown.splitlines())
+        sizes = [int(size) * 1024 for group, size in pairs if int(group) == self.group]
+        self.largest = max(self.largest, *sizes, 0)
+        self.together = max(self.together, sum(sizes))
+
+
+def follow(stack: Stack, arn: str, shown: dict[str, str], memory: Memory) -> Execution:
     """Print each state as it is entered and each medium whose status is not as `shown`, until the execution ends."""
     states = stack.emulator.client("stepfunctions")
     entered = 0
     while True:
         running = states.describe_execution(executionArn=arn)["status"] == "RUNNING"
+        memory.look()
         for name in stack.states_entered(arn)[entered:]:
             entered += 1
             console.print(f"[bold]{name}[/]")
@@ -172,7 +199,7 @@ def show(stack: Stack, archived: list[Archived]) -> None:
     """The table at the end: medium, originals, bytes, key, verified."""
     table = Table("medium", "originals", "bytes", Column("key", overflow="fold"), "verified")
     media = sorted({one.media_id for one in archived})
-    for media_id in media:
+    for media_id in media[:_MOST_ROWS]:
         own = [one for one in archived if one.media_id == media_id]
         for number, one in enumerate(own):
             table.add_row(
@@ -183,6 +210,8 @@ def show(stack: Stack, archived: list[Archived]) -> None:
                 "[green]equal SHA-256[/]" if one.wanted else "[red]NOT WHAT THE CLOUD HOLDS[/]",
             )
     console.print(table)
+    if len(media) > _MOST_ROWS:
+        console.print(f"… and {len(media) - _MOST_ROWS:,} media more, compared in the same way")
     total = sum(one.length for one in archived)
     console.print(
         f"{len(media)} media, {len(archived)} originals, {total:,} bytes in s3://{stack.outputs['ArchiveBucketName']}"

@@ -24,20 +24,20 @@ class CommandFailed(Exception):
 
 
 def sam(*arguments: str, environment: Mapping[str, str], timeout: float = 300) -> str:
-    """Run a SAM command in the checkout and return what it printed."""
+    """Run a SAM command in the checkout and return what it printed on standard output."""
     command = [str(Path(sys.executable).parent / "sam"), *arguments]
     done = subprocess.run(
         command,
         cwd=ROOT,
         env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
         timeout=timeout,
         check=False,
     )
     if done.returncode:
-        raise CommandFailed(f"{' '.join(arguments[:2])} ended with {done.returncode}:\n{done.stdout[-4000:]}")
+        printed = f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+        raise CommandFailed(f"{' '.join(arguments[:2])} ended with {done.returncode}:\n{printed}")
     return done.stdout
 
 
