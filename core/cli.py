@@ -43,8 +43,11 @@ app = typer.Typer(
 auth = typer.Typer(help="Store the credentials that a sync signs in with.", no_args_is_help=True)
 app.add_typer(auth, name="auth")
 
-out = Console()
-err = Console(stderr=True)
+#: Characters of a line, its end included, after which terminals silently drop the rest (macOS, Linux).
+_CUT_BY_TERMINALS = (1024, 4096)
+
+out = Console(emoji=False, width=None if sys.stdout.isatty() else 160)
+err = Console(stderr=True, emoji=False)
 
 
 class Exit(IntEnum):
@@ -89,17 +92,19 @@ def sync(
     Exit codes: 0 all is there, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 another fault,
     130 interrupted.
     """
-    from core.cli_view import Progress, print_summary
+    from core.cli_view import Progress, print_failure, print_summary
 
     request = SyncRequest(provider, max_items=max_items, media_ids=tuple(media_id) if media_id else None)
     with _answering(provider), _only_process(to), Progress(err, quiet=as_json) as progress:
         tracker, archive = _open_target(to)
         archive.clean_partials()
+        tracker.forget_leases()
         cloud = _provider(provider, FileCredentials(credentials), tracker, api_url)
         driver = LocalSync(cloud, tracker, archive, workers=workers, observer=progress)
         summary = driver.run(request, _new_run())
     if as_json:
         out.print_json(json.dumps(summary.to_json()))
+        print_failure(err, summary)
     else:
         print_summary(out, summary, to)
     raise typer.Exit(_exit_code(summary))
@@ -115,7 +120,10 @@ def plan(
     media_id: MediaIds = None,
     as_json: AsJson = False,
 ) -> None:
-    """Say what a sync would bring, and how many bytes; nothing is transferred or stored."""
+    """Say what a sync would bring, and how many bytes; nothing is transferred or stored.
+
+    Exit codes as of sync; 1 means that the listing was not proved whole.
+    """
     from core.cli_view import PlanKeeper, print_plan
 
     request = SyncRequest(provider, max_items=max_items, media_ids=tuple(media_id) if media_id else None, dry_run=True)
@@ -127,6 +135,8 @@ def plan(
         out.print_json(json.dumps(keeper.plan.to_json()))
     else:
         print_plan(out, keeper.plan, to)
+    if keeper.plan.unseen:
+        raise typer.Exit(Exit.PARTIAL_FAILURE)
 
 
 @auth.command("set")
@@ -141,7 +151,7 @@ def auth_set(
         document = _ask_for_values() if sys.stdin.isatty() else _read_document()
         document["last_updated"] = format_time(utc_now()) or ""
         _store(credentials, secret_id).save(Credentials.from_json(document, version=""))
-    err.print(f"Stored in {secret_id or credentials}.", soft_wrap=True)
+    _say(f"Stored in {secret_id or credentials}.")
 
 
 @auth.command("login")
@@ -165,12 +175,18 @@ def auth_login(
         password = typer.prompt("Password", hide_input=True)
         found = sign_in_with_password(api_url, client_id, client_secret, username, password)
         _store(credentials, secret_id).save(found)
-    err.print(f"Signed in; the refresh token is stored in {secret_id or credentials}.", soft_wrap=True)
+    _say(f"Signed in; the refresh token is stored in {secret_id or credentials}.")
 
 
 def _ask_for_values() -> dict[str, str]:
+    token = typer.prompt("gp_access_token", hide_input=True)
+    if len(token) + 1 in _CUT_BY_TERMINALS:
+        raise InvalidInput(
+            "The terminal has cut off what was pasted: it takes no longer line. Put the values into a file as JSON and "
+            "read that: cloud-sync auth set < FILE"
+        )
     return {
-        "gp_access_token": typer.prompt("gp_access_token", hide_input=True),
+        "gp_access_token": token,
         "gp_user_id": typer.prompt("gp_user_id", default="", show_default=False),
     }
 
@@ -191,10 +207,14 @@ def _store(path: Path, secret_id: str | None) -> CredentialStore:
     if secret_id is None:
         return FileCredentials(path)
     import boto3
+    from botocore.exceptions import BotoCoreError
 
     from core.credentials.secretsmanager import SecretsManagerCredentials
 
-    return SecretsManagerCredentials(boto3.client("secretsmanager"), secret_id)
+    try:
+        return SecretsManagerCredentials(boto3.client("secretsmanager"), secret_id)
+    except BotoCoreError as error:
+        raise InvalidInput(f"AWS cannot be asked with the configuration of this shell: {error}") from None
 
 
 def _open_target(to: Path) -> tuple[SqliteTracker, FolderArchive]:
@@ -234,7 +254,10 @@ def _exit_code(summary: Summary) -> Exit:
 @contextmanager
 def _only_process(to: Path) -> Iterator[None]:
     """One sync at a time into one folder; the lock dies with its process."""
-    (to / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+    try:
+        (to / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InvalidInput(f"{to} cannot be a folder: a file is in its way. Name another with --to.") from None
     try:
         with FileLock(to / STATE_FOLDER / "lock", timeout=0):
             yield
@@ -251,13 +274,17 @@ def _answering(provider_name: str) -> Iterator[None]:
     except (ApiShapeChanged, CredentialsRejected, InvalidInput) as error:
         failure = explain(error, provider_name)
         code = {CredentialsRejected: Exit.CREDENTIALS_REJECTED, InvalidInput: Exit.USAGE}.get(type(error), Exit.FAULT)
-        _fail(f"{failure.cause} {failure.remedy}", code)
-    except (Cancelled, KeyboardInterrupt) as error:
+        _fail(failure.cause if code is Exit.USAGE else f"{failure.cause} {failure.remedy}", code)
+    except (Cancelled, KeyboardInterrupt, typer.Abort) as error:
         _fail(str(error) or "Stopped.", Exit.INTERRUPTED)
     except CloudSyncError as error:
         _fail(str(error), Exit.FAULT)
     except OSError as error:
         _fail(f"{public_text(error)}. Nothing confirmed was lost; mend it and start again.", Exit.FAULT)
+
+
+def _say(message: str) -> None:
+    err.print(message, soft_wrap=True, markup=False, highlight=False)
 
 
 def _fail(message: str, code: Exit) -> NoReturn:

@@ -20,7 +20,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from core.model import Medium
+from core.model import Medium, printable
 from core.sync.local import Observer
 from core.sync.outcomes import NotReady, TransferOutcome, Transferred
 from core.sync.plan import Plan
@@ -87,6 +87,10 @@ class Progress(Observer):
         if self._whole is not None:
             self._bars.advance(self._whole, count)
 
+    def waiting(self, error: BaseException, seconds: float) -> None:
+        """Say why the run waits."""
+        self._say(f"{error} Next attempt in {seconds:.0f} s.")
+
     def retrying(self, medium: Medium, error: BaseException, seconds: float) -> None:
         """Say why it waits."""
         self._say(f"{_name(medium)}: {error} Next attempt in {seconds:.0f} s.")
@@ -143,12 +147,16 @@ def print_summary(console: Console, summary: Summary, to: Path) -> None:
         table.add_row(name, escape(value))
     console.print(table)
     for one in summary.failures[:20]:
-        console.print(
-            f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}", markup=False, soft_wrap=True
-        )
+        told = f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}"
+        console.print(printable(told), markup=False, soft_wrap=True)
+    print_failure(console, summary)
+    _warn(console, summary.unseen, summary.novelties)
+
+
+def print_failure(console: Console, summary: Summary) -> None:
+    """Why the run as a whole failed, if it did, and what to do."""
     if summary.failure:
         console.print(f"{summary.failure.cause} {summary.failure.remedy}", markup=False, soft_wrap=True)
-    _warn(console, summary.unseen, summary.novelties)
 
 
 def _warn(console: Console, unseen: int, novelties: tuple[str, ...]) -> None:
@@ -161,4 +169,4 @@ def _warn(console: Console, unseen: int, novelties: tuple[str, ...]) -> None:
 
 
 def _name(medium: Medium) -> str:
-    return medium.filename or medium.media_id
+    return printable(medium.filename or medium.media_id)

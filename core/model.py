@@ -37,6 +37,11 @@ def format_time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
 
 
+def printable(text: str) -> str:
+    """Text for people's eyes: without what could steer a terminal or break a line."""
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
 @dataclass(frozen=True, slots=True)
 class Medium:
     """One entry of the library, as listed. `length_hint` (bytes, all originals together) may be wrong or None.

@@ -23,6 +23,9 @@ from core.model import Stored
 STATE_FOLDER = ".cloud-sync"
 PART_SIZE = 8 * 1024 * 1024
 
+#: How the names of documents end that are still being written.
+_ASIDE = ".partial"
+
 
 class FolderArchive:
     """Originals under `root` with their keys as paths; a file has its name only once it is whole and confirmed."""
@@ -85,6 +88,9 @@ class FolderArchive:
         """Remove what a killed process left half-written; for the only process that uses the folder."""
         for leftover in self._partial.glob("*"):
             leftover.unlink()
+        for folder in (self._root / STATE_FOLDER / "objects", self._root / "runs", self._root / "catalog"):
+            for leftover in folder.rglob(f".*{_ASIDE}"):
+                leftover.unlink()
 
     def _path(self, key: str) -> Path:
         segments = key.split("/")
@@ -151,7 +157,7 @@ def _digest(path: Path) -> str:
 def _write_whole(path: Path, content: bytes) -> None:
     """Write a small file so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{token_hex(8)}.partial")
+    aside = path.with_name(f".{token_hex(8)}{_ASIDE}")
     try:
         with aside.open("xb") as file:
             file.write(content)

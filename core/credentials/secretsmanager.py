@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
 from core.credentials.base import HOW_TO_RENEW, Credentials
 from core.errors import CloudSyncError, CredentialsRejected, InvalidInput, TransientError
@@ -83,8 +83,12 @@ def _parse(text: str) -> Json:
 
 def _told_by_aws(error: ClientError | BotoCoreError) -> CloudSyncError:
     code = _code(error) if isinstance(error, ClientError) else type(error).__name__
+    if isinstance(error, NoCredentialsError):
+        return CloudSyncError(
+            "Secrets Manager could not be asked: this shell has no AWS credentials. Sign in to AWS first."
+        )
     if not isinstance(error, ClientError) or code in _PASSING:
-        return TransientError(f"Secrets Manager could not be asked ({code}). It is tried again.")
+        return TransientError(f"Secrets Manager could not be asked ({code}). It may work when tried again.")
     return CloudSyncError(f"Secrets Manager refuses ({code}). Look at the secret's name and at the role's policy.")
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from itertools import islice
+from typing import TypeVar
 
 from core import retry
 from core.archive.base import Archive
@@ -21,6 +22,8 @@ from core.sync.summarize import Summary, summarize, summarize_plan
 from core.sync.transfer import Transfer, mark_failed
 from core.tracker.base import SyncTracker
 
+T = TypeVar("T")
+
 
 class Observer:
     """Hears what happens, from several threads; every method may be left as it is."""
@@ -33,6 +36,9 @@ class Observer:
 
     def advanced(self, medium: Medium, count: int) -> None:
         """`count` further bytes of a medium were read."""
+
+    def waiting(self, error: BaseException, seconds: float) -> None:
+        """A step of the run itself has failed; its next attempt comes in `seconds`."""
 
     def retrying(self, medium: Medium, error: BaseException, seconds: float) -> None:
         """An attempt has failed; the next comes in `seconds`."""
@@ -74,8 +80,8 @@ class LocalSync:
 
     def run(self, request: SyncRequest, run: Run) -> Summary:
         """Do the run. Raises `CredentialsRejected`, `ApiShapeChanged` or a fault if it can't begin."""
-        retry.retrying(retry.AUTHENTICATE, lambda: authenticate(self._provider), sleep=self._sleep)
-        plan = retry.retrying(retry.LIST, lambda: self._plan(request, run), sleep=self._sleep)
+        self._step(retry.AUTHENTICATE, lambda: authenticate(self._provider))
+        plan = self._step(retry.LIST, lambda: self._plan(request, run))
         self._observer.planned(plan)
         if request.dry_run:
             return summarize_plan(plan, run, self._clock())
@@ -84,11 +90,12 @@ class LocalSync:
         except KeyboardInterrupt:
             self.stop()
             raise Cancelled("Stopped as asked. What was confirmed stays; the next run goes on from here.") from None
-        return retry.retrying(
-            retry.SUMMARIZE,
-            lambda: summarize(plan, run, self._tracker, self._archive, clock=self._clock),
-            sleep=self._sleep,
+        return self._step(
+            retry.SUMMARIZE, lambda: summarize(plan, run, self._tracker, self._archive, clock=self._clock)
         )
+
+    def _step(self, policy: retry.RetryPolicy, step: Callable[[], T]) -> T:
+        return retry.retrying(policy, step, sleep=self._sleep, on_retry=self._observer.waiting)
 
     def _plan(self, request: SyncRequest, run: Run) -> Plan:
         return make_plan(request, run, self._provider, self._tracker, self._archive, self._clock)

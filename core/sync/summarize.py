@@ -183,7 +183,7 @@ def _judge(plan: Plan, run: Run, count: _Count, tolerance_percent: float, now: d
         failures=tuple(count.failures),
         novelties=plan.novelties,
     )
-    if failed or plan.unseen:
+    if failed or plan.unseen or count.credentials_died:
         summary = replace(summary, status="PARTIAL_FAILURE")
     elif not (count.completed or count.moved or count.waiting or count.gone):
         summary = replace(summary, status="NO_NEW_VIDEOS")

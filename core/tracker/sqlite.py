@@ -156,6 +156,11 @@ class SqliteTracker:
         with self._transaction() as connection:
             connection.execute("DELETE FROM leases WHERE name = ? AND owner = ?", (name, owner))
 
+    def forget_leases(self) -> None:
+        """Give back every lease, for the only process that uses the file: whoever held one has died."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM leases")
+
     def held(self, name: str) -> bool:
         """Whether anybody has the lease now."""
         with self._lock:

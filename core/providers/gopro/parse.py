@@ -7,7 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from core.model import Account, Json, Medium, parse_time
+from core.model import Account, Json, Medium, parse_time, printable
 from core.providers.base import ListingReport
 from core.providers.gopro.api import FIELDS
 from core.providers.gopro.listing import Page
@@ -117,7 +117,7 @@ def read_medium(row: Json, report: ListingReport) -> Medium | None:
 def note(report: ListingReport, novelty: str) -> None:
     """Add to what this version does not know; a flood of novelties is cut off."""
     if len(report.novelties) < _MOST_NOVELTIES:
-        report.novelties.add(novelty[:100])
+        report.novelties.add(printable(novelty[:100]))
 
 
 def read_count(value: Json) -> int | None:

@@ -13,7 +13,7 @@ import requests
 
 from core.credentials.session import SignIn
 from core.errors import LocatorExpired
-from core.model import Account, Medium, Offer, Original
+from core.model import Account, Medium, Offer, Original, printable
 from core.providers import http
 from core.providers.base import ByteSource, ListingReport
 from core.providers.gopro.api import GoProApi
@@ -70,7 +70,7 @@ class GoProProvider:
         """The originals of a medium; each address lives an hour."""
         found, novelties = offer(medium, self._api.download(medium.media_id))
         for novelty in sorted(novelties):
-            _log.warning("GoPro offers something unknown for medium %s: %s", medium.media_id, novelty)
+            _log.warning("GoPro offers something unknown for medium %s: %s", medium.media_id, printable(novelty))
         return found
 
     @contextmanager
