@@ -81,9 +81,12 @@ class Medium:
     def from_json(cls, document: Json) -> Medium:
         """The medium of a manifest line; `InvalidInput` names what is missing."""
         try:
+            provider, media_id = document["provider"], document["media_id"]
+            if not (isinstance(provider, str) and provider and isinstance(media_id, str) and media_id):
+                raise InvalidInput("In a manifest line provider and media_id must be text. Plan the sync again.")
             return cls(
-                provider=str(document["provider"]),
-                media_id=str(document["media_id"]),
+                provider=provider,
+                media_id=media_id,
                 filename=str(document.get("filename") or ""),
                 kind=str(document.get("kind") or ""),
                 state=str(document.get("state") or ""),

@@ -6,8 +6,9 @@ Everything is made once for a warm function, and only if the step asks for it.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -29,13 +30,23 @@ NAMESPACE = "CloudSync"
 logger = Logger(service="cloud-sync", log_uncaught_exceptions=False)
 tracer = Tracer(service="cloud-sync", patch_modules=["botocore"])
 metrics = Metrics(namespace=NAMESPACE)
+warnings.filterwarnings("ignore", "No application metrics to publish")  # a step may have nothing to count
 
 Handler = Callable[[Any, Any], Any]
 
 
 def step(handler: Handler) -> Handler:
     """Log, trace and measure a handler. What it answers stays out of logs and traces."""
-    measured = metrics.log_metrics(handler)
+
+    @wraps(handler)
+    def told(event: Any, lambda_context: Any) -> Any:
+        try:
+            return handler(event, lambda_context)
+        except Exception:
+            logger.exception("the step failed")
+            raise
+
+    measured = metrics.log_metrics(told)
     traced = tracer.capture_lambda_handler(measured, capture_response=False)
     return logger.inject_lambda_context(traced, clear_state=True)
 

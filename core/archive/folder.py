@@ -136,6 +136,8 @@ class FolderUpload:
                 moment = self._label.captured_at.timestamp()
                 with suppress(OSError, OverflowError):
                     os.utime(self._partial, (moment, moment))
+            if self._path.exists():
+                self._record.unlink(missing_ok=True)  # never the new record beside the old file
             record = {"length": length, "sha256": sha256, "label": self._label.metadata()}
             _write_whole(self._record, json.dumps(record).encode())
             self._path.parent.mkdir(parents=True, exist_ok=True)

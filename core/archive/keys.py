@@ -18,21 +18,19 @@ from core.model import Medium, Original, parse_time
 LONGEST_NAME = 200
 
 _FORBIDDEN = re.compile(r'[\\/<>:"|?*]')
-_EDGES = re.compile(r"^\s+|[\s.]+$")
 _DEVICE = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])\s*(\..*)?", re.IGNORECASE)
 _CHAPTERED = re.compile(r"(G[A-Z])01(\d{4})")
 #: Categories of Unicode that a name is freed of: control, format (bidi too), private, surrogate, unassigned, line ends.
 _INVISIBLE = frozenset({"Cc", "Cf", "Cn", "Co", "Cs", "Zl", "Zp"})
+_FILMS = frozenset({"mp4", "mov", "m4v", "360", "lrv"})
 _SANE_EXTENSION = re.compile(r"[A-Za-z0-9]{1,8}")
 
 
 def safe_name(name: str) -> str:
     """A name that is one segment of a key and one file name on any system, readable still; "" if nothing is left."""
     text = "".join(c for c in name if unicodedata.category(c) not in _INVISIBLE)
-    text = _EDGES.sub("", _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text)))
-    if _DEVICE.fullmatch(text):
-        text = f"_{text}"
-    return _cut(text, LONGEST_NAME)
+    text = _cut(_trimmed(_FORBIDDEN.sub("_", unicodedata.normalize("NFC", text))), LONGEST_NAME - 1)
+    return f"_{text}" if _DEVICE.fullmatch(text) else text
 
 
 def safe_id(identifier: str) -> str:
@@ -89,10 +87,8 @@ def _position(original: Original) -> str:
 def _name(medium: Medium, original: Original, alike: int) -> str:
     """The name of an original that is one of `alike` which differ by their number alone."""
     stem, extension = _parts(medium, original)
-    # The frames of a set may arrive one by one: the first must not change its name when the second comes.
-    in_set = original.role == "file" and (medium.item_count or 0) > 1
     suffix = ""
-    if alike > 1 or original.item_number > 1 or in_set:
+    if alike > 1 or original.item_number > 1 or _is_of_a_set(medium, original):
         chapter = _CHAPTERED.fullmatch(stem)
         if chapter and original.role == "source" and original.item_number <= 99:
             stem = f"{chapter[1]}{original.item_number:02}{chapter[2]}"
@@ -101,6 +97,23 @@ def _name(medium: Medium, original: Original, alike: int) -> str:
     if position := _position(original):
         suffix += f"_{position}"
     return _joined(stem, suffix, extension)
+
+
+def _is_of_a_set(medium: Medium, original: Original) -> bool:
+    """Whether others of its kind may come later: the first must not change its name when the second arrives.
+
+    A photo with its RAW counts two items and is no set.
+    """
+    items = medium.item_count or 1
+    match original.role:
+        case "file":
+            return items > 1
+        case "raw_photo":
+            return items > 2
+        case "source":
+            return items > 1 and original.extension.lower() in _FILMS
+        case _:
+            return False
 
 
 def _parts(medium: Medium, original: Original) -> tuple[str, str]:
@@ -142,4 +155,12 @@ def _cut(text: str, most: int) -> str:
     if not dot or not _SANE_EXTENSION.fullmatch(extension):
         stem, dot, extension = text, "", ""
     room = most - len(dot) - len(extension)
-    return f"{_EDGES.sub('', stem.encode()[:room].decode('utf-8', 'ignore'))}{dot}{extension}"
+    kept = _trimmed(stem.encode()[:room].decode("utf-8", "ignore"))
+    return f"{kept}{dot}{extension}" if kept else ""
+
+
+def _trimmed(text: str) -> str:
+    """Without white space around and without dots behind it, which Windows drops."""
+    while text != (shorter := text.strip().rstrip(".")):
+        text = shorter
+    return text

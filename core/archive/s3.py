@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
+from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
 from core.archive.base import Label
@@ -58,12 +59,13 @@ class S3Archive:
 
     def find(self, key: str) -> Stored | None:
         """What S3 holds at `key` with a checksum."""
-        try:
-            stored, tagged = self._head(key)
-        except ClientError as error:
-            if _code(error) in ("404", "NoSuchKey", "NotFound"):
-                return None
-            raise _told_by_s3(error, key) from error
+        with _asking_s3(key):
+            try:
+                stored, tagged = self._head(key)
+            except ClientError as error:
+                if _code(error) in ("404", "NoSuchKey", "NotFound"):
+                    return None
+                raise
         if not stored.store_checksum:
             return None
         if stored.sha256 is None and tagged:
@@ -112,12 +114,13 @@ class S3Archive:
 
     def read_document(self, key: str) -> Iterator[bytes]:
         """The lines of a document, read as they are asked for."""
-        try:
-            body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
-        except ClientError as error:
-            if _code(error) == "NoSuchKey":
-                raise InvalidInput(f"There is no {key} in the archive.") from None
-            raise _told_by_s3(error, key) from error
+        with _asking_s3(key):
+            try:
+                body = self._client.get_object(Bucket=self._bucket, Key=key)["Body"]
+            except ClientError as error:
+                if _code(error) == "NoSuchKey":
+                    raise InvalidInput(f"There is no {key} in the archive.") from None
+                raise
         with body, _asking_s3(key):
             yield from body.iter_lines(chunk_size=MIB)
 
@@ -172,6 +175,7 @@ class S3Upload:
         self._upload_id = upload_id
         self._label = label
         self._parts: dict[int, tuple[str, bytes]] = {}
+        self._lengths: dict[int, int] = {}
 
     def write_part(self, number: int, part: memoryview) -> None:
         """Send a part with its checksum, which S3 refuses if it differs."""
@@ -186,10 +190,13 @@ class S3Upload:
                 ChecksumSHA256=b64encode(digest).decode(),
             )
         self._parts[number] = (answer["ETag"], digest)
+        self._lengths[number] = len(part)
 
     def complete(self, length: int, sha256: str) -> Stored:
         """Make the object, have S3 confirm it, and tag it with the SHA-256 of the whole, known only now."""
         numbers = sorted(self._parts)
+        if sum(self._lengths.values()) != length or numbers != list(range(1, len(numbers) + 1)):
+            raise IntegrityError(f"The parts of {self._key} do not add up to {length:,} bytes. It is tried again.")
         parts: list[CompletedPartTypeDef] = [
             {
                 "PartNumber": number,
@@ -257,6 +264,10 @@ class _View(io.RawIOBase):
 def _asking_s3(key: str) -> Iterator[None]:
     try:
         yield
+    except S3UploadFailedError as error:
+        if isinstance(cause := error.__context__, ClientError):
+            raise _told_by_s3(cause, key) from None
+        raise
     except (ClientError, BotoCoreError) as error:
         raise _told_by_s3(error, key) from error
 

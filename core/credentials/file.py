@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import stat
@@ -10,7 +11,6 @@ from secrets import token_hex
 
 from core.credentials.base import HOW_TO_RENEW, Credentials
 from core.errors import CredentialsRejected, InvalidInput
-from core.model import Json
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -23,46 +23,51 @@ class FileCredentials:
 
     def current(self, *, fresh: bool = False) -> Credentials:
         """The credentials in force. `CredentialsRejected` if there are none, `InvalidInput` if it is malformed."""
-        found = _read(self._path)
-        if found is None:
+        content = _read(self._path)
+        if content is None:
             raise CredentialsRejected(f"There are no credentials in {self._path}. {HOW_TO_RENEW}")
-        return found
+        return _parse(content, self._path)
 
     def previous(self) -> Credentials | None:
         """The credentials before those in force."""
-        return _read(self._previous_path)
+        content = _read(self._previous_path)
+        try:
+            return _parse(content, self._previous_path) if content else None
+        except (CredentialsRejected, InvalidInput):
+            return None  # a placeholder, or nothing that could be read
 
     def save(self, credentials: Credentials) -> Credentials:
         """Store new credentials and keep those in force as previous."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if self._path.exists():
             _write(self._previous_path, self._path.read_bytes())
-        named = credentials.with_version(token_hex(8))
-        _write(self._path, json.dumps(named.to_json() | {"version": named.version}, indent=1).encode())
-        return named
+        content = json.dumps(credentials.to_json() | {"saved": token_hex(8)}, indent=1).encode()
+        _write(self._path, content)
+        return credentials.with_version(_version(content))
 
     @property
     def _previous_path(self) -> Path:
         return self._path.with_name(f"{self._path.name}.previous")
 
 
-def _read(path: Path) -> Credentials | None:
+def _read(path: Path) -> bytes | None:
     try:
         with path.open("rb") as file:
-            told = os.fstat(file.fileno())
-            if os.name == "posix" and told.st_mode & _OTHERS:
+            if os.name == "posix" and os.fstat(file.fileno()).st_mode & _OTHERS:
                 raise InvalidInput(f"{path} can be read by others. Run: chmod 600 {path}")
-            document = _parse(file.read(), path)
+            return file.read()
     except FileNotFoundError:
         return None
-    # A file written by hand has no version of its own; its time of change is one.
-    version = document.get("version") if isinstance(document, dict) else None
-    return Credentials.from_json(document, version if isinstance(version, str) else f"t{told.st_mtime_ns}")
 
 
-def _parse(content: bytes, path: Path) -> Json:
+def _version(content: bytes) -> str:
+    """A name for this state of the file, whoever wrote it; each save has another."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
+
+def _parse(content: bytes, path: Path) -> Credentials:
     try:
-        return json.loads(content)
+        return Credentials.from_json(json.loads(content), _version(content))
     except ValueError:
         raise InvalidInput(f"{path} is not JSON. Store the credentials again with `cloud-sync auth set`.") from None
 

@@ -70,7 +70,7 @@ class SecretsManagerCredentials:
 def read_secret(client: SecretsManagerClient, secret_id: str, stage: str) -> tuple[str, str]:
     """The text and the version id of a stage of a secret."""
     answer = client.get_secret_value(SecretId=secret_id, VersionStage=stage)
-    return answer["SecretString"], answer["VersionId"]
+    return answer.get("SecretString", ""), answer["VersionId"]
 
 
 def _parse(text: str) -> Json:

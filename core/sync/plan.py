@@ -13,6 +13,7 @@ from typing import IO
 
 from core.archive.base import Archive
 from core.archive.keys import manifest_key
+from core.errors import InvalidInput
 from core.model import Json, Medium, Reason, Record, Status, utc_now
 from core.providers.base import ListingReport, Provider
 from core.sync.request import Run, SyncRequest
@@ -124,7 +125,7 @@ def _plan_batch(
     chosen = due if request.max_items is None else list(islice(due, request.max_items - tally.new))
     for medium in chosen:
         tally.add_new(medium)
-        manifest.write(json.dumps(medium.to_json(), ensure_ascii=False, separators=(",", ":")) + "\n")
+        manifest.write(json.dumps(medium.to_json(), separators=(",", ":")) + "\n")
     if not request.dry_run:
         unknown = [medium for medium in media if medium.media_id not in records]
         tracker.add(_pending(medium, run, clock()) for medium in unknown)
@@ -179,4 +180,11 @@ def read_manifest(archive: Archive, key: str) -> Iterator[Medium]:
 
 def parse_manifest(lines: Iterable[bytes | str]) -> Iterator[Medium]:
     """The media of manifest lines."""
-    return (Medium.from_json(json.loads(line)) for line in lines if line.strip())
+    return (Medium.from_json(_parsed(line)) for line in lines if line.strip())
+
+
+def _parsed(line: bytes | str) -> Json:
+    try:
+        return json.loads(line)
+    except ValueError:
+        raise InvalidInput("A line of the manifest is not JSON. Plan the sync again.") from None

@@ -202,7 +202,7 @@ def _shelf(answer: Mapping[str, Json], novelties: set[str]) -> _Shelf:
         if _LOOKS_ORIGINAL.search(entry.label) and entry.label not in _KNOWN_ORIGINALS:
             novelties.add(f"label {entry.label}"[:100])
     return _Shelf(
-        files=files,
+        files=tuple(entry for entry in files if entry.label != "concat"),
         sources=tuple(entry for entry in variations if entry.label == "source"),
         baked=tuple(entry for entry in variations if entry.label == "baked_source"),
         raws=tuple(entry for entry in sidecars if entry.label == "raw_photo"),

@@ -1,0 +1,510 @@
+"""The template, held to what operators and other tools rely on."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from functools import cache
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from cfnlint.decode.cfn_yaml import load  # type: ignore[import-untyped]
+
+from core.model import Record
+
+ROOT = Path(__file__).resolve().parents[2]
+
+PARAMETERS = {
+    "Environment": "dev",
+    "GoProApiUrl": "https://api.gopro.com",
+    "MaxConcurrency": 5,
+    "ScheduleExpression": "cron(0 2 * * ? *)",
+    "ScheduleTimezone": "Europe/Berlin",
+    "ScheduleState": "ENABLED",
+    "AlertEmail": "",
+    "ArchiveAfterDays": 7,
+    "FailureTolerancePercent": 100,
+    "LogRetentionDays": 30,
+    "VpcSubnetIds": "",
+    "VpcSecurityGroupIds": "",
+}
+
+OUTPUTS = {
+    "StateMachineArn": {"Ref": "SyncStateMachine"},
+    "StateMachineConsoleUrl": None,
+    "ScheduleName": {"Ref": "SyncSchedule"},
+    "SyncTrackerTableName": {"Ref": "SyncTracker"},
+    "ArchiveBucketName": {"Ref": "ArchiveBucket"},
+    "CredentialsSecretArn": {"Fn::GetAtt": ["CredentialsSecret", "Id"]},
+    "AlertTopicArn": {"Ref": "AlertTopic"},
+    "DashboardUrl": None,
+}
+
+FUNCTIONS = {
+    "AuthenticateFunction": "handlers.authenticate.handler",
+    "PlanFunction": "handlers.plan.handler",
+    "TransferFunction": "handlers.transfer.handler",
+    "MarkFailedFunction": "handlers.mark_failed.handler",
+    "SummarizeFunction": "handlers.summarize.handler",
+}
+
+ROLES = {name.replace("Function", "Role") for name in FUNCTIONS} | {"StateMachineRole", "ScheduleRole"}
+
+#: What AWS offers no narrower resource for.
+ONLY_WITHOUT_RESOURCE = {
+    "xray:PutTraceSegments",
+    "xray:PutTelemetryRecords",
+    "xray:GetSamplingRules",
+    "xray:GetSamplingTargets",
+    "ec2:CreateNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:DeleteNetworkInterface",
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:UnassignPrivateIpAddresses",
+    "logs:CreateLogDelivery",
+    "logs:GetLogDelivery",
+    "logs:UpdateLogDelivery",
+    "logs:DeleteLogDelivery",
+    "logs:ListLogDeliveries",
+    "logs:PutResourcePolicy",
+    "logs:DescribeResourcePolicies",
+    "logs:DescribeLogGroups",
+}
+
+ALL_CONDITIONS = frozenset({"IsProd", "HasEmail", "StaysInStandard", "InVpc"})
+NO_VALUE = {"Ref": "AWS::NoValue"}
+
+
+@cache
+def _template() -> Any:
+    return json.loads(json.dumps(load(str(ROOT / "template.yaml"))))
+
+
+def template(conditions: frozenset[str] = ALL_CONDITIONS) -> Any:
+    """The template as it is where exactly these conditions are true."""
+    return decided(_template(), conditions)
+
+
+def decided(node: Any, conditions: frozenset[str]) -> Any:
+    if isinstance(node, dict) and set(node) == {"Fn::If"}:
+        name, yes, no = node["Fn::If"]
+        return decided(yes if name in conditions else no, conditions)
+    if isinstance(node, dict):
+        chosen = {key: decided(value, conditions) for key, value in node.items()}
+        return {key: value for key, value in chosen.items() if value != NO_VALUE}
+    if isinstance(node, list):
+        return [one for one in (decided(item, conditions) for item in node) if one != NO_VALUE]
+    return node
+
+
+def resource(name: str, conditions: frozenset[str] = ALL_CONDITIONS) -> Any:
+    return template(conditions)["Resources"][name]
+
+
+def properties(name: str, conditions: frozenset[str] = ALL_CONDITIONS) -> Any:
+    return resource(name, conditions)["Properties"]
+
+
+def of_type(kind: str) -> dict[str, Any]:
+    return {name: one["Properties"] for name, one in template()["Resources"].items() if one["Type"] == kind}
+
+
+def function(name: str) -> dict[str, Any]:
+    """The properties of a function, those that hold for all functions included."""
+    shared, own = template()["Globals"]["Function"], properties(name)
+    variables = shared["Environment"]["Variables"] | own["Environment"]["Variables"]
+    return {**shared, **own, "Environment": {"Variables": variables}}
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def statements(role: str) -> Iterator[dict[str, Any]]:
+    for policy in properties(role)["Policies"]:
+        yield from policy["PolicyDocument"]["Statement"]
+
+
+def actions(role: str) -> set[str]:
+    return set(chain.from_iterable(as_list(statement["Action"]) for statement in statements(role)))
+
+
+def lifecycle(conditions: frozenset[str] = ALL_CONDITIONS) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = properties("ArchiveBucket", conditions)["LifecycleConfiguration"]["Rules"]
+    return rules
+
+
+# ------------------------------------------------------------------ parameters and outputs
+@pytest.mark.parametrize("name", PARAMETERS)
+def test_a_parameter_has_the_default_that_is_documented(name: str) -> None:
+    assert template()["Parameters"][name]["Default"] == PARAMETERS[name]
+
+
+def test_a_stack_can_be_deployed_without_giving_any_parameter() -> None:
+    assert [name for name, parameter in template()["Parameters"].items() if "Default" not in parameter] == []
+
+
+def test_the_environment_is_dev_staging_or_prod() -> None:
+    assert template()["Parameters"]["Environment"]["AllowedValues"] == ["dev", "staging", "prod"]
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_a_stack_tells(name: str) -> None:
+    value = template()["Outputs"][name]["Value"]
+    assert value == OUTPUTS[name] if OUTPUTS[name] else "${AWS::Region}.console.aws.amazon.com/" in value["Fn::Sub"]
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://api.gopro.com", True),
+        ("https://api.gopro.com/v2", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://127.1.2.3", True),
+        ("http://localhost:1", True),
+        ("http://[::1]:80", True),
+        ("http://api.gopro.com", False),
+        ("http://127.0.0.1.example.com", False),
+        ("http://localhost.example.com", False),
+        ("http://localhost@example.com", False),
+        ("http://127.0.0.1:80@example.com", False),
+        ("https://user:password@api.gopro.com", False),
+        ("https://api.gopro.com/v2?x=1", False),
+        ("ftp://api.gopro.com", False),
+        ("api.gopro.com", False),
+        ("", False),
+    ],
+)
+def test_the_address_of_the_api_is_https_or_loopback(url: str, accepted: bool) -> None:
+    pattern = template()["Parameters"]["GoProApiUrl"]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, url)) is accepted
+
+
+@pytest.mark.parametrize(
+    ("address", "accepted"),
+    [("", True), ("you@example.com", True), ("you", False), ("a@b@c", False), ("you @example.com", False)],
+)
+def test_the_alert_email_is_empty_or_an_address(address: str, accepted: bool) -> None:
+    assert bool(re.fullmatch(template()["Parameters"]["AlertEmail"]["AllowedPattern"], address)) is accepted
+
+
+def test_without_an_emulated_aws_the_functions_talk_to_aws_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert function("PlanFunction")["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == {"Ref": "AwsEndpointUrl"}
+    monkeypatch.setenv("AWS_ENDPOINT_URL", template()["Parameters"]["AwsEndpointUrl"]["Default"])
+    client = boto3.client("dynamodb", region_name="eu-central-1")
+    assert client.meta.endpoint_url == "https://dynamodb.eu-central-1.amazonaws.com"
+
+
+# ------------------------------------------------------------------------------- storage
+@pytest.mark.parametrize(
+    "name", ["EncryptionKey", "ArchiveBucket", "AccessLogBucket", "SyncTracker", "CredentialsSecret"]
+)
+def test_nothing_that_holds_data_goes_with_the_stack(name: str) -> None:
+    found = resource(name)
+    assert (found["DeletionPolicy"], found["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_every_resource_that_holds_data_is_retained() -> None:
+    holding = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key", "AWS::SecretsManager::Secret"}
+    for name, found in template()["Resources"].items():
+        assert (found.get("DeletionPolicy") == "Retain") is (found["Type"] in holding), name
+
+
+@pytest.mark.parametrize("name", ["ArchiveBucket", "AccessLogBucket"])
+def test_a_bucket_keeps_versions_and_is_never_public(name: str) -> None:
+    bucket = properties(name)
+    assert bucket["VersioningConfiguration"] == {"Status": "Enabled"}
+    assert bucket["OwnershipControls"] == {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    assert bucket["PublicAccessBlockConfiguration"] == dict.fromkeys(
+        ("BlockPublicAcls", "BlockPublicPolicy", "IgnorePublicAcls", "RestrictPublicBuckets"), True
+    )
+
+
+def test_the_archive_is_encrypted_with_the_stacks_key_and_a_bucket_key() -> None:
+    (rule,) = properties("ArchiveBucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {
+        "BucketKeyEnabled": True,
+        "ServerSideEncryptionByDefault": {
+            "SSEAlgorithm": "aws:kms",
+            "KMSMasterKeyID": {"Fn::GetAtt": ["EncryptionKey", "Arn"]},
+        },
+    }
+
+
+def test_the_key_rotates_and_dies_slowly() -> None:
+    key = properties("EncryptionKey")
+    assert key["EnableKeyRotation"] is True
+    assert key["PendingWindowInDays"] == 30
+
+
+def test_accesses_of_the_archive_are_logged_into_another_bucket() -> None:
+    logging = properties("ArchiveBucket")["LoggingConfiguration"]
+    assert logging["DestinationBucketName"] == {"Ref": "AccessLogBucket"}
+    delivery = next(s for s in _bucket_policy("AccessLogBucketPolicy") if s["Effect"] == "Allow")
+    assert delivery["Principal"] == {"Service": "logging.s3.amazonaws.com"}
+    assert delivery["Action"] == "s3:PutObject"
+    assert delivery["Resource"]["Fn::Sub"] == f"${{AccessLogBucket.Arn}}/{logging['LogFilePrefix']}*"
+
+
+@pytest.mark.parametrize("bucket", ["ArchiveBucket", "AccessLogBucket"])
+def test_a_bucket_can_be_reached_over_tls_alone(bucket: str) -> None:
+    assert properties(f"{bucket}Policy")["Bucket"] == {"Ref": bucket}
+    denial = next(s for s in _bucket_policy(f"{bucket}Policy") if s["Effect"] == "Deny")
+    assert (denial["Principal"], denial["Action"]) == ("*", "s3:*")
+    assert denial["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    assert denial["Resource"] == [{"Fn::GetAtt": [bucket, "Arn"]}, {"Fn::Sub": f"${{{bucket}.Arn}}/*"}]
+
+
+def _bucket_policy(name: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = properties(name)["PolicyDocument"]["Statement"]
+    return found
+
+
+def test_uploads_that_were_never_completed_are_thrown_away_after_a_week() -> None:
+    (rule,) = [rule for rule in lifecycle() if "AbortIncompleteMultipartUpload" in rule]
+    assert rule["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
+    assert (rule["Status"], rule.get("Prefix", "")) == ("Enabled", "")
+
+
+def test_originals_and_nothing_else_go_to_deep_archive() -> None:
+    (rule,) = [rule for rule in lifecycle() if "Transitions" in rule or "NoncurrentVersionTransitions" in rule]
+    assert (rule["Status"], rule["Prefix"]) == ("Enabled", "gopro-videos/")
+    assert rule["Transitions"] == [{"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": {"Ref": "ArchiveAfterDays"}}]
+
+
+def test_with_zero_days_no_rule_moves_anything() -> None:
+    assert template()["Conditions"]["StaysInStandard"] == {
+        "Fn::Not": [{"Fn::Equals": [{"Ref": "ArchiveAfterDays"}, 0]}]
+    }
+    rules = lifecycle(ALL_CONDITIONS - {"StaysInStandard"})
+    assert not [rule for rule in rules if "Transitions" in rule or "NoncurrentVersionTransitions" in rule]
+    assert function("TransferFunction")["Environment"]["Variables"]["ARCHIVE_AFTER_DAYS"] == {"Ref": "ArchiveAfterDays"}
+
+
+def test_no_rule_ever_deletes_an_original_or_a_catalog_entry() -> None:
+    for rule in lifecycle():
+        if "ExpirationInDays" in rule:
+            assert rule["Prefix"] == "runs/"
+        if "NoncurrentVersionExpiration" in rule:
+            assert rule["Prefix"] in ("runs/", "catalog/")
+
+
+def test_the_tracker_is_billed_on_demand_encrypted_and_can_be_restored_to_any_second() -> None:
+    table = properties("SyncTracker")
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {
+        "SSEEnabled": True,
+        "SSEType": "KMS",
+        "KMSMasterKeyId": {"Fn::GetAtt": ["EncryptionKey", "Arn"]},
+    }
+
+
+def test_a_record_of_a_medium_never_expires() -> None:
+    told = properties("SyncTracker")["TimeToLiveSpecification"]
+    assert told["Enabled"] is True
+    assert told["AttributeName"] not in {field.name for field in fields(Record)}
+
+
+def test_the_tracker_is_protected_from_deletion_in_prod_alone() -> None:
+    assert template()["Conditions"]["IsProd"] == {"Fn::Equals": [{"Ref": "Environment"}, "prod"]}
+    assert properties("SyncTracker", frozenset({"IsProd"}))["DeletionProtectionEnabled"] is True
+    assert properties("SyncTracker", frozenset())["DeletionProtectionEnabled"] is False
+
+
+def test_a_new_secret_holds_a_placeholder_under_the_stacks_key() -> None:
+    secret = properties("CredentialsSecret")
+    assert secret["KmsKeyId"] == {"Fn::GetAtt": ["EncryptionKey", "Arn"]}
+    document = json.loads(secret["SecretString"])
+    assert document.pop("last_updated") == "1970-01-01T00:00:00Z"
+    assert document == {"gp_access_token": "REPLACE_ME", "gp_user_id": "REPLACE_ME"}
+
+
+# ----------------------------------------------------------------------------- functions
+def test_there_is_one_function_for_each_handler_module() -> None:
+    handlers = {path.stem for path in (ROOT / "handlers").glob("[!_]*.py")}
+    found = {name: one["Handler"] for name, one in of_type("AWS::Serverless::Function").items()}
+    assert found == FUNCTIONS
+    assert {handler.split(".")[1] for handler in found.values()} == handlers
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_runs_python_3_13_on_arm64_and_is_traced(name: str) -> None:
+    found = function(name)
+    assert (found["Runtime"], found["Tracing"]) == ("python3.13", "Active")
+    assert found["Architectures"] == [{"Ref": "Architecture"}]
+    assert template()["Parameters"]["Architecture"]["Default"] == "arm64"
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_has_a_role_of_its_own(name: str) -> None:
+    own = {"Fn::GetAtt": [name.replace("Function", "Role"), "Arn"]}
+    assert function(name)["Role"] == own
+    assert [other for other in FUNCTIONS if function(other)["Role"] == own] == [name]
+    assert "Policies" not in function(name)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_writes_into_its_own_log_group_and_into_no_other(name: str) -> None:
+    group = name.replace("Function", "Logs")
+    assert properties(group)["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{function(name)['FunctionName']['Fn::Sub']}"
+    assert resource(name)["DependsOn"] == group
+    writing = [s for s in statements(name.replace("Function", "Role")) if "logs:PutLogEvents" in as_list(s["Action"])]
+    assert [statement["Resource"] for statement in writing] == [{"Fn::GetAtt": [group, "Arn"]}]
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_joins_the_vpc_when_there_is_one(name: str) -> None:
+    assert function(name)["VpcConfig"] == {
+        "SubnetIds": {"Ref": "VpcSubnetIds"},
+        "SecurityGroupIds": {"Ref": "VpcSecurityGroupIds"},
+    }
+    role = name.replace("Function", "Role")
+    assert "ec2:CreateNetworkInterface" in actions(role)
+    outside = ALL_CONDITIONS - {"InVpc"}
+    assert "VpcConfig" not in template(outside)["Globals"]["Function"]
+    assert "ec2:" not in json.dumps(properties(role, outside))
+
+
+def test_every_log_group_is_encrypted_and_forgets() -> None:
+    groups = of_type("AWS::Logs::LogGroup")
+    assert set(groups) == {name.replace("Function", "Logs") for name in FUNCTIONS} | {"StateMachineLogs"}
+    for group in groups.values():
+        assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+        assert group["KmsKeyId"] == {"Fn::GetAtt": ["EncryptionKey", "Arn"]}
+
+
+def test_the_workflow_logs_no_data_and_is_traced() -> None:
+    workflow = properties("SyncStateMachine")
+    assert workflow["Logging"]["IncludeExecutionData"] is False
+    assert workflow["Tracing"] == {"Enabled": True}
+    assert workflow["Role"] == {"Fn::GetAtt": ["StateMachineRole", "Arn"]}
+
+
+# --------------------------------------------------------------------------------- roles
+def test_these_are_all_the_roles_there_are() -> None:
+    assert set(of_type("AWS::IAM::Role")) == ROLES
+    assert not [name for name in of_type("AWS::IAM::Role") if "ManagedPolicyArns" in properties(name)]
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_a_role_names_every_action_that_it_allows(role: str) -> None:
+    for statement in statements(role):
+        assert statement["Effect"] == "Allow"
+        assert "NotAction" not in statement
+        assert "NotResource" not in statement
+    assert not [action for action in actions(role) if "*" in action]
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_a_role_names_the_resources_of_its_actions_wherever_aws_can_tell_them_apart(role: str) -> None:
+    for statement in statements(role):
+        resources, allowed = as_list(statement["Resource"]), set(as_list(statement["Action"]))
+        if "*" in resources:
+            assert allowed <= ONLY_WITHOUT_RESOURCE, statement["Sid"]
+        else:
+            assert not allowed & ONLY_WITHOUT_RESOURCE, statement["Sid"]
+        for one in resources:
+            text = one if isinstance(one, str) else json.dumps(one)
+            of_this_stack = re.search(r'\$\{(AWS::StackName|\w+\.Arn)\}|"Fn::GetAtt"|"Ref"', text)
+            assert text == "*" or of_this_stack, f"{statement['Sid']} names {text}"
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_a_role_uses_the_key_through_other_services_alone(role: str) -> None:
+    for statement in statements(role):
+        if any(action.startswith("kms:") for action in as_list(statement["Action"])):
+            assert statement["Resource"] == {"Fn::GetAtt": ["EncryptionKey", "Arn"]}
+            assert set(as_list(statement["Action"])) == {"kms:Decrypt", "kms:GenerateDataKey"}
+            assert statement["Condition"]["StringEquals"]["kms:ViaService"]
+
+
+def test_nobody_can_delete_what_is_archived() -> None:
+    for role in ROLES:
+        deleting = {action for action in actions(role) if re.search(r"Delete|Purge|Lifecycle|BucketPolicy", action)}
+        assert deleting <= {"dynamodb:DeleteItem", "ec2:DeleteNetworkInterface", "logs:DeleteLogDelivery"}
+
+
+def test_only_the_steps_that_talk_to_the_provider_can_read_its_credentials() -> None:
+    readers = {role for role in ROLES if "secretsmanager:GetSecretValue" in actions(role)}
+    assert readers == {"AuthenticateRole", "PlanRole", "TransferRole"}
+
+
+@pytest.mark.parametrize("role", sorted(ROLES))
+def test_a_role_can_be_taken_by_its_own_service_alone(role: str) -> None:
+    (trust,) = properties(role)["AssumeRolePolicyDocument"]["Statement"]
+    services = {"StateMachineRole": "states.amazonaws.com", "ScheduleRole": "scheduler.amazonaws.com"}
+    assert trust["Principal"] == {"Service": services.get(role, "lambda.amazonaws.com")}
+
+
+# ---------------------------------------------------------------------- schedule, alerts
+def test_the_schedule_keeps_local_time_and_what_could_not_start() -> None:
+    schedule = properties("SyncSchedule")
+    for name in ("ScheduleExpression", "ScheduleExpressionTimezone", "State"):
+        parameter = {"ScheduleExpressionTimezone": "ScheduleTimezone", "State": "ScheduleState"}.get(name, name)
+        assert schedule[name] == {"Ref": parameter}
+    target = schedule["Target"]
+    assert target["Arn"] == {"Ref": "SyncStateMachine"}
+    assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["ScheduleDeadLetters", "Arn"]}}
+    assert properties("ScheduleDeadLetters")["KmsMasterKeyId"] == {"Ref": "EncryptionKey"}
+    assert json.loads(target["Input"]) == {"provider": "gopro"}
+
+
+def test_an_email_address_is_subscribed_when_there_is_one() -> None:
+    subscription = resource("AlertEmailSubscription")
+    assert subscription["Condition"] == "HasEmail"
+    assert subscription["Properties"]["Endpoint"] == {"Ref": "AlertEmail"}
+    assert subscription["Properties"]["Protocol"] == "email"
+
+
+def test_alerts_are_encrypted_and_sent_over_tls_alone() -> None:
+    assert properties("AlertTopic")["KmsMasterKeyId"] == {"Ref": "EncryptionKey"}
+    denial = properties("AlertTopicPolicy")["PolicyDocument"]["Statement"][0]
+    assert (denial["Effect"], denial["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_the_dashboard_shows_metrics_that_exist() -> None:
+    body = json.loads(properties("Dashboard")["DashboardBody"]["Fn::Sub"])
+    shown: set[str] = set()
+    for widget in body["widgets"]:
+        first, *_ = widget["properties"]["metrics"]
+        assert (first[0], *first[2::2]) == ("CloudSync", "Provider", "Environment")
+        shown |= {metric[1] for metric in widget["properties"]["metrics"]}
+    assert shown == {
+        "VideosSynced",
+        "SyncFailures",
+        "BytesTransferred",
+        "TransferThroughput",
+        "TransferDuration",
+        "AuthenticationFailure",
+        "ApiShapeChanged",
+    }
+
+
+# ------------------------------------------------------------------------- configuration
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_each_environment_can_be_built_and_deployed_by_its_name(environment: str) -> None:
+    configuration = tomllib.loads((ROOT / "samconfig.toml").read_text())[environment]
+    assert configuration["build"]["parameters"]["build_in_source"] is True
+    deploy = configuration["deploy"]["parameters"]
+    assert deploy["stack_name"] == f"cloud-sync-{environment}"
+    assert deploy["parameter_overrides"] == f"Environment={environment}"
+    assert deploy["capabilities"] == "CAPABILITY_IAM"
+    assert deploy["resolve_s3"] is True
+
+
+def test_a_change_of_prod_is_shown_before_it_is_made() -> None:
+    configuration = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    asked = [name for name, one in configuration.items() if name != "version" and asks_first(one)]
+    assert asked == ["prod"]
+
+
+def asks_first(configuration: dict[str, Any]) -> bool:
+    return bool(configuration.get("deploy", {}).get("parameters", {}).get("confirm_changeset"))

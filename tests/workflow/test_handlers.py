@@ -1,0 +1,592 @@
+"""Each handler called in process as Lambda calls it: its deployed variables, its sample event, the emulated AWS."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
+from logging import StreamHandler
+from pathlib import Path
+from typing import Any
+
+import boto3
+import botocore
+import botocore.session
+import pytest
+
+from core.errors import IntegrityError, TransientError
+from core.model import Medium
+from tests.gopro_cloud import GoProCloud, many_small
+from tests.gopro_cloud.library import video
+from tests.gopro_cloud.quirks import Fault
+from tests.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+MEDIA_ID = "62NzWRrpPXm7o"
+LENGTH = 70_000
+KEY = f"gopro-videos/2026/01/{MEDIA_ID}/GX010327.MP4"
+MODULES = ("authenticate", "plan", "transfer", "mark_failed", "summarize")
+REJECTABLE = ("authenticate", "plan", "transfer")
+
+
+def event(module: str) -> Any:
+    return json.loads((ROOT / "events" / f"{module}.json").read_text())
+
+
+@dataclass(frozen=True)
+class LambdaContext:
+    """What Lambda tells a function of its invocation, as far as it is asked."""
+
+    function_name: str
+    memory_limit_in_mb: int
+    invoked_function_arn: str
+    aws_request_id: str = "11111111-2222-3333-4444-555555555555"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A permission that a call of AWS needs."""
+
+    action: str
+    resource: str
+
+
+@dataclass
+class Functions:
+    """The functions of a deployed stack, called in this process. `calls` are theirs of AWS since the last look."""
+
+    stack: Stack
+    log_stream: io.StringIO
+    standard_output: pytest.CaptureFixture[str]
+    calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    is_calling: bool = False
+
+    def configuration(self, module: str) -> dict[str, Any]:
+        name = f"{self.stack.name}-{module.replace('_', '-')}"
+        found: dict[str, Any] = self.stack.emulator.client("lambda").get_function_configuration(FunctionName=name)
+        return found
+
+    def call(
+        self, module: str, told: Any = None, *, warm: bool = False, changed: Mapping[str, str] | None = None
+    ) -> Any:
+        """Call a handler with its sample event or another; `changed` are variables that differ from the template's."""
+        configuration = self.configuration(module)
+        with pytest.MonkeyPatch.context() as environment:
+            for name, value in {**configuration["Environment"]["Variables"], **(changed or {})}.items():
+                environment.setenv(name, value)
+            module_name, _, attribute = configuration["Handler"].rpartition(".")
+            handler = getattr(importlib.import_module(module_name), attribute)
+            if not warm:
+                forget_clients()
+            context = LambdaContext(
+                configuration["FunctionName"], configuration["MemorySize"], configuration["FunctionArn"]
+            )
+            # Lambda hands over events and takes answers as JSON.
+            given = json.loads(json.dumps(told or event(module)))
+            self.is_calling = True
+            try:
+                return json.loads(json.dumps(handler(given, context)))
+            finally:
+                self.is_calling = False
+
+    def printed(self) -> str:
+        """What the functions have logged and measured since the last look."""
+        logged = self.log_stream.getvalue()
+        self.log_stream.seek(0)
+        self.log_stream.truncate()
+        return logged + self.standard_output.readouterr().out
+
+    def lines(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+        """Log lines and metrics since the last look; whatever is printed must be one of both."""
+        told = [json.loads(line) for line in self.printed().splitlines() if line.strip()]
+        return [one for one in told if "_aws" not in one], [one for one in told if "_aws" in one]
+
+    def asked(self) -> set[Asked]:
+        """The permissions that were needed since the last look."""
+        calls, self.calls = self.calls, []
+        return {one for service, operation, parameters in calls for one in permissions(service, operation, parameters)}
+
+    def allowed(self, module: str) -> set[Asked]:
+        """What the deployed role of a function allows."""
+        iam = self.stack.emulator.client("iam")
+        role = self.configuration(module)["Role"].rpartition("/")[2]
+        documents = [
+            iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
+            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+        ]
+        return {
+            Asked(action, resource)
+            for document in documents
+            for statement in document["Statement"]
+            for action in as_list(statement["Action"])
+            for resource in as_list(statement["Resource"])
+        }
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def forget_clients() -> None:
+    """Make the process as cold as a new function."""
+    context = importlib.import_module("handlers._context")
+    for made_once in vars(context).values():
+        if hasattr(made_once, "cache_clear"):
+            made_once.cache_clear()
+
+
+def table_arn(name: str) -> str:
+    return f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}"
+
+
+def permissions(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[Asked]:
+    """What IAM checks for a call (Service Authorization Reference), KMS aside."""
+    match service:
+        case "s3":
+            resource = f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}"
+            action = {
+                "HeadObject": "GetObject",
+                "CreateMultipartUpload": "PutObject",
+                "UploadPart": "PutObject",
+                "CompleteMultipartUpload": "PutObject",
+            }.get(operation, operation)
+            yield Asked(f"s3:{action}", resource)
+            if parameters.get("Tagging") and operation != "PutObjectTagging":
+                yield Asked("s3:PutObjectTagging", resource)
+        case "dynamodb":
+            for table in parameters.get("RequestItems") or [parameters["TableName"]]:
+                index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
+                yield Asked(f"dynamodb:{operation}", table_arn(table) + index)
+        case _:
+            yield Asked(f"{service}:{operation}", parameters["SecretId"])
+
+
+@pytest.fixture
+def functions(stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
+    monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    context = importlib.import_module("handlers._context")
+    found = Functions(stack, io.StringIO(), capsys)
+    handler = context.logger.registered_handler
+    assert isinstance(handler, StreamHandler)
+    handler.stream = found.log_stream
+
+    def observe(session: botocore.session.Session) -> None:
+        session.register("provide-client-params", note)
+
+    def note(**told: Any) -> None:
+        model = told["model"]
+        if found.is_calling:
+            found.calls.append((model.service_model.signing_name, model.name, dict(told["params"])))
+
+    botocore.register_initializer(observe)
+    yield found
+    botocore.unregister_initializer(observe)
+    handler.stream = sys.__stdout__
+    forget_clients()
+
+
+@pytest.fixture
+def library(cloud: GoProCloud) -> GoProCloud:
+    """A cloud that holds the medium of the sample events."""
+    cloud.media = [video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", LENGTH)]
+    return cloud
+
+
+def refuse_the_token(stack: Stack, cloud: GoProCloud) -> None:
+    dead = cloud.pasted()
+    cloud.tokens.clear()
+    stack.put_secret(dead)
+
+
+def secret_values(stack: Stack) -> set[str]:
+    stored = stack.emulator.client("secretsmanager").get_secret_value(SecretId=stack.outputs["CredentialsSecretArn"])
+    return set(json.loads(stored["SecretString"]).values())
+
+
+# ------------------------------------------------------------------------------- answers
+def test_authenticate_answers_a_reference_to_the_credentials_and_no_token(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    answer = functions.call("authenticate")
+    secret = stack.emulator.client("secretsmanager").get_secret_value(SecretId=stack.outputs["CredentialsSecretArn"])
+    assert answer == {
+        "outcome": "authenticated",
+        "run": event("plan")["run"],
+        "request": event("plan")["request"],
+        "auth": {"secret_arn": stack.outputs["CredentialsSecretArn"], "version_id": secret["VersionId"]},
+    }
+    assert library.counts.api_calls == 1
+
+
+def test_plan_writes_the_manifest_that_the_map_reads(functions: Functions, stack: Stack, library: GoProCloud) -> None:
+    answer = functions.call("plan")
+    assert (answer["outcome"], answer["plan"]["new"], answer["plan"]["discovered"]) == ("planned", 1, 1)
+    assert answer["bucket"] == stack.outputs["ArchiveBucketName"]
+    assert answer["max_concurrency"] == 20
+    assert stack.keys() == [answer["plan"]["manifest_key"]] == ["runs/sample/manifest.jsonl"]
+    (line,) = b"".join(stack.read("runs/sample/manifest.jsonl")).splitlines()
+    assert set(json.loads(line)) == set(event("transfer")["video"])
+    assert Medium.from_json(json.loads(line)).media_id == MEDIA_ID
+    assert stack.statuses() == {MEDIA_ID: "PENDING"}
+
+
+def test_plan_writes_no_media_into_its_answer(functions: Functions, cloud: GoProCloud) -> None:
+    cloud.media = many_small(30, 1000)
+    few = len(json.dumps(functions.call("plan")))
+    cloud.media = many_small(300, 1000)
+    assert len(json.dumps(functions.call("plan"))) < few + 50
+
+
+def test_transfer_archives_the_medium_and_answers_what_it_moved(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    answer = functions.call("transfer")
+    assert answer.pop("seconds") > 0
+    assert answer == {
+        "outcome": "transferred",
+        "media_id": MEDIA_ID,
+        "originals": 1,
+        "length": LENGTH,
+        "moved": LENGTH,
+    }
+    assert stack.keys() == [f"catalog/gopro/{MEDIA_ID}.json", KEY]
+    assert stack.statuses() == {MEDIA_ID: "COMPLETED"}
+
+
+@pytest.mark.parametrize(("days", "storage_class"), [("0", "DEEP_ARCHIVE"), ("1", "STANDARD"), ("7", "STANDARD")])
+def test_an_original_begins_in_standard_unless_no_day_is_to_pass_there(
+    functions: Functions, stack: Stack, library: GoProCloud, days: str, storage_class: str
+) -> None:
+    functions.call("transfer", changed={"ARCHIVE_AFTER_DAYS": days})
+    s3, bucket = stack.emulator.client("s3"), stack.outputs["ArchiveBucketName"]
+    assert s3.head_object(Bucket=bucket, Key=KEY).get("StorageClass", "STANDARD") == storage_class
+    assert "StorageClass" not in s3.head_object(Bucket=bucket, Key=f"catalog/gopro/{MEDIA_ID}.json")
+
+
+def test_mark_failed_records_what_lambda_said_of_the_exception(functions: Functions, stack: Stack) -> None:
+    assert functions.call("mark_failed") == {"outcome": "marked_failed", "media_id": MEDIA_ID}
+    record = stack.records()[MEDIA_ID]
+    assert (record["status"]["S"], record["error_type"]["S"]) == ("FAILED", "IntegrityError")
+    assert "is empty" in record["error"]["S"]
+
+
+def test_mark_failed_understands_a_fault_that_is_no_exception(functions: Functions, stack: Stack) -> None:
+    told = event("mark_failed") | {"fault": {"Error": "States.Timeout", "Cause": ""}}
+    functions.call("mark_failed", told)
+    assert stack.records()[MEDIA_ID]["error_type"]["S"] == "States.Timeout"
+
+
+def test_mark_failed_never_takes_back_a_confirmed_medium(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    functions.call("transfer")
+    assert functions.call("mark_failed")["outcome"] == "completed_after_all"
+    assert stack.statuses() == {MEDIA_ID: "COMPLETED"}
+
+
+def test_summarize_answers_what_the_run_came_to(functions: Functions, stack: Stack, library: GoProCloud) -> None:
+    functions.call("plan")
+    functions.call("transfer")
+    answer = functions.call("summarize")
+    assert set(answer) == {"outcome", "summary"}
+    assert answer["outcome"] == "complete"
+    summary = answer["summary"]
+    assert (summary["status"], summary["completed"], summary["failed"]) == ("SUCCEEDED", 1, 0)
+    assert (summary["bytes_transferred"], summary["run_id"]) == (LENGTH, "sample")
+    assert json.loads(b"".join(stack.read("runs/sample/report.json"))) == summary
+
+
+def test_summarize_answers_a_message_when_a_medium_is_missing(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    functions.call("plan")
+    functions.call("mark_failed")
+    answer = functions.call("summarize")
+    assert (answer["outcome"], answer["summary"]["failed"]) == ("partial_failure", 1)
+    assert MEDIA_ID in answer["notification"]["message"]
+    assert answer["notification"]["subject"]
+
+
+def test_the_steps_fit_together_and_a_second_run_finds_nothing_new(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    started = functions.call("authenticate")
+    carried = {name: started[name] for name in ("run", "request", "auth")}
+    planned = functions.call("plan", carried)
+    for line in b"".join(stack.read(planned["plan"]["manifest_key"])).splitlines():
+        told = {"video": json.loads(line), "auth": started["auth"], "run": started["run"]}
+        assert functions.call("transfer", told)["outcome"] == "transferred"
+    assert functions.call("summarize", {**carried, "plan": planned})["outcome"] == "complete"
+    again = functions.call("plan", carried)
+    assert (again["outcome"], again["summary"]["status"]) == ("nothing_new", "NO_NEW_VIDEOS")
+
+
+# ------------------------------------------------------------- outcomes are values, faults are raised
+@pytest.mark.parametrize("module", REJECTABLE)
+def test_rejected_credentials_are_an_outcome(
+    functions: Functions, stack: Stack, library: GoProCloud, module: str
+) -> None:
+    refuse_the_token(stack, library)
+    answer = functions.call(module)
+    assert answer["outcome"] == "credentials_rejected"
+    assert "cloud-sync auth set" in json.dumps(answer)
+    assert not [value for value in secret_values(stack) if value in json.dumps(answer) + functions.printed()]
+
+
+@pytest.mark.parametrize("module", ["authenticate", "plan"])
+def test_an_outcome_that_stops_the_run_brings_its_failure_and_its_message(
+    functions: Functions, stack: Stack, library: GoProCloud, module: str
+) -> None:
+    refuse_the_token(stack, library)
+    answer = functions.call(module)
+    assert answer["failure"]["error"] == "CredentialsRejected"
+    assert set(answer["notification"]) == {"subject", "message"}
+    assert "Look here: https://us-east-1.console.aws.amazon.com/states/" in answer["notification"]["message"]
+
+
+def test_a_medium_waits_when_the_credentials_die_during_its_transfer(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    refuse_the_token(stack, library)
+    functions.call("transfer")
+    assert stack.statuses() == {MEDIA_ID: "PENDING"}
+
+
+@pytest.mark.parametrize("wrong", [{"max_items": 0}, {"provider": "dropbox"}, {"dry_run": "yes"}, ["gopro"]])
+def test_a_malformed_input_is_an_outcome(functions: Functions, stack: Stack, cloud: GoProCloud, wrong: object) -> None:
+    answer = functions.call("authenticate", event("authenticate") | {"input": wrong})
+    assert (answer["outcome"], answer["failure"]["error"]) == ("invalid_request", "InvalidInput")
+    assert cloud.counts.api_calls == 0
+
+
+def test_a_changed_api_is_an_outcome(functions: Functions, stack: Stack, library: GoProCloud) -> None:
+    refuse_the_token(stack, library)
+    library.quirks.dead_token_status = 410
+    answer = functions.call("plan")
+    assert (answer["outcome"], answer["failure"]["error"]) == ("api_changed", "ApiShapeChanged")
+
+
+def test_a_medium_that_has_gone_is_an_outcome(functions: Functions, stack: Stack, library: GoProCloud) -> None:
+    library.quirks.faults[MEDIA_ID] = Fault("gone", times=-1)
+    assert functions.call("transfer") == {"outcome": "source_gone", "media_id": MEDIA_ID}
+    assert stack.statuses() == {MEDIA_ID: "SOURCE_GONE"}
+
+
+def test_a_medium_of_which_no_original_is_offered_yet_is_an_outcome(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    library.media = [replace(library.media[0], files=(), state="transcoding")]
+    answer = functions.call("transfer")
+    assert (answer["outcome"], answer["moved"]) == ("not_ready", 0)
+    assert stack.statuses() == {MEDIA_ID: "PENDING"}
+
+
+@pytest.mark.parametrize(
+    ("module", "variable"),
+    [
+        ("authenticate", "TRACKER_TABLE"),
+        ("plan", "ARCHIVE_BUCKET"),
+        ("plan", "TRACKER_TABLE"),
+        ("transfer", "ARCHIVE_BUCKET"),
+        ("transfer", "TRACKER_TABLE"),
+        ("mark_failed", "TRACKER_TABLE"),
+        ("summarize", "ARCHIVE_BUCKET"),
+        ("summarize", "TRACKER_TABLE"),
+    ],
+)
+def test_a_store_that_is_not_there_is_a_fault(
+    functions: Functions, library: GoProCloud, module: str, variable: str
+) -> None:
+    if module == "summarize":
+        functions.call("plan")
+    with pytest.raises(Exception, match=r"NoSuchBucket|ResourceNotFoundException"):
+        functions.call(module, changed={variable: "not-there-at-all"})
+
+
+def test_an_empty_download_is_a_fault_and_leaves_the_medium_in_progress(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    library.quirks.faults[MEDIA_ID] = Fault("empty", times=-1)
+    with pytest.raises(IntegrityError, match="empty"):
+        functions.call("transfer")
+    assert stack.statuses() == {MEDIA_ID: "IN_PROGRESS"}
+    assert stack.keys() == []
+    logged, _ = functions.lines()
+    (fault,) = [line for line in logged if line["level"] == "ERROR"]
+    assert (fault["correlation_id"], fault["exception_name"]) == ("sample", "IntegrityError")
+
+
+# ------------------------------------------------------------------------ what is printed
+@pytest.mark.parametrize("module", MODULES)
+def test_a_log_line_is_json_and_carries_the_run(functions: Functions, library: GoProCloud, module: str) -> None:
+    if module == "summarize":
+        functions.call("plan")
+        functions.printed()
+    functions.call(module)
+    logged, _ = functions.lines()
+    assert logged
+    for line in logged:
+        assert line["correlation_id"] == "sample"
+        assert line["function_request_id"] == LambdaContext.aws_request_id
+        assert line["service"] == "cloud-sync"
+
+
+@pytest.mark.parametrize("module", REJECTABLE)
+def test_a_refusal_is_logged_with_the_run(functions: Functions, stack: Stack, library: GoProCloud, module: str) -> None:
+    refuse_the_token(stack, library)
+    functions.call(module)
+    logged, _ = functions.lines()
+    assert {line["correlation_id"] for line in logged} == {"sample"}
+    assert "credentials_rejected" in json.dumps(logged)
+
+
+def test_no_step_prints_or_answers_anything_secret(functions: Functions, stack: Stack, library: GoProCloud) -> None:
+    stack.put_secret(library.renewing())
+    secrets = secret_values(stack) - {library.client_id}
+    answers = [functions.call(module) for module in MODULES]
+    told = functions.printed() + json.dumps(answers)
+    for secret in (*secrets, *secret_values(stack) - {library.client_id}, *library.tokens, *library.refresh_tokens):
+        assert secret not in told
+    assert not re.search(r"Signature=|Bearer ", told)
+
+
+def measured(metrics: list[dict[str, Any]]) -> dict[tuple[str, frozenset[str]], float]:
+    """Value by name and dimensions of everything emitted, in the one namespace."""
+    found: dict[tuple[str, frozenset[str]], float] = {}
+    for document in metrics:
+        for directive in document["_aws"]["CloudWatchMetrics"]:
+            assert directive["Namespace"] == "CloudSync"
+            for dimensions in directive["Dimensions"]:
+                assert {"Provider", "Environment"} <= set(dimensions)
+                assert (document["Provider"], document["Environment"]) == ("gopro", "dev")
+                for metric in directive["Metrics"]:
+                    key = (metric["Name"], frozenset(dimensions) - {"Provider", "Environment", "service"})
+                    (found[key],) = as_list(document[metric["Name"]])
+                assert "service" not in dimensions
+    return found
+
+
+@pytest.mark.parametrize(
+    ("module", "expected"),
+    [
+        ("authenticate", {"AuthenticationFailure": 0}),
+        ("plan", {"ApiShapeChanged": 0}),
+        ("transfer", {"VideosSynced": 1, "BytesTransferred": LENGTH}),
+        ("mark_failed", {"SyncFailures": 1}),
+    ],
+)
+def test_a_step_measures(functions: Functions, library: GoProCloud, module: str, expected: dict[str, float]) -> None:
+    functions.call(module)
+    _, metrics = functions.lines()
+    found = measured(metrics)
+    for name, value in expected.items():
+        assert found[name, frozenset()] == value
+
+
+def test_a_transfer_measures_its_duration_and_throughput(functions: Functions, library: GoProCloud) -> None:
+    seconds = functions.call("transfer")["seconds"]
+    _, (document,) = functions.lines()
+    units = {one["Name"]: one["Unit"] for one in document["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert units == {
+        "VideosSynced": "Count",
+        "BytesTransferred": "Bytes",
+        "TransferDuration": "Seconds",
+        "TransferThroughput": "Bytes/Second",
+    }
+    assert document["TransferDuration"] == [seconds]
+    assert document["TransferThroughput"][0] == pytest.approx(LENGTH / seconds)
+
+
+def test_a_failure_is_counted_in_all_and_by_its_type(functions: Functions) -> None:
+    functions.call("mark_failed")
+    _, metrics = functions.lines()
+    assert measured(metrics) == {
+        ("SyncFailures", frozenset()): 1,
+        ("SyncFailures", frozenset({"ErrorType"})): 1,
+    }
+    assert [one["ErrorType"] for one in metrics if "ErrorType" in one] == ["IntegrityError"]
+
+
+def test_a_transfer_that_vanished_is_counted_by_the_summary(functions: Functions, library: GoProCloud) -> None:
+    functions.call("plan")
+    functions.printed()
+    functions.call("summarize")
+    _, metrics = functions.lines()
+    assert measured(metrics)["SyncFailures", frozenset({"ErrorType"})] == 1
+    assert "TransferVanished" in [one.get("ErrorType") for one in metrics]
+
+
+@pytest.mark.parametrize("module", ["authenticate", "plan"])
+def test_a_refusal_is_measured(functions: Functions, stack: Stack, library: GoProCloud, module: str) -> None:
+    refuse_the_token(stack, library)
+    functions.call(module)
+    _, metrics = functions.lines()
+    assert measured(metrics) == {("AuthenticationFailure", frozenset()): 1}
+
+
+def test_a_warm_function_keeps_its_runs_apart(functions: Functions, library: GoProCloud) -> None:
+    library.media += many_small(1, 1000)
+    functions.call("transfer")
+    functions.printed()
+    other = event("transfer")
+    other["run"]["run_id"] = "another"
+    other["video"] |= {"media_id": "small000000", "filename": "GOPR0000.JPG", "kind": "Photo"}
+    functions.call("transfer", other, warm=True)
+    logged, (document,) = functions.lines()
+    assert {(line["correlation_id"], line["media_id"]) for line in logged} == {("another", "small000000")}
+    assert (document["VideosSynced"], document["BytesTransferred"]) == ([1], [1000])
+
+
+def test_a_run_that_failed_leaves_nothing_in_a_warm_function(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    library.quirks.faults[MEDIA_ID] = Fault("empty", times=-1)
+    with pytest.raises(IntegrityError):
+        functions.call("transfer")
+    library.quirks.faults.clear()
+    functions.printed()
+    functions.call("transfer", warm=True)
+    _, (document,) = functions.lines()
+    assert document["VideosSynced"] == [1]
+
+
+def test_a_warm_function_takes_new_credentials_once_the_old_are_refused(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    refuse_the_token(stack, library)
+    assert functions.call("authenticate")["outcome"] == "credentials_rejected"
+    stack.put_secret(library.pasted())
+    assert functions.call("authenticate", warm=True)["outcome"] == "authenticated"
+    assert functions.call("transfer", warm=True)["outcome"] == "transferred"
+
+
+# -------------------------------------------------------------------------- permissions
+def test_no_step_needs_more_than_its_role_allows(functions: Functions, stack: Stack, cloud: GoProCloud) -> None:
+    """Also where credentials are renewed, an original comes in parts, is found again, breaks off, or vanishes."""
+    cloud.media = [video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", 33 * 1024 * 1024)]
+    cloud.quirks.token_lifetime_requests = 1
+    stack.put_secret(cloud.renewing())
+    asked: dict[str, set[Asked]] = {}
+    cloud.quirks.faults[MEDIA_ID] = Fault("cut", times=1, after=32 * 1024 * 1024 + 1)
+    for module in ("authenticate", "plan", "summarize", "transfer", "transfer", "transfer", "mark_failed", "summarize"):
+        with suppress(IntegrityError, TransientError):
+            functions.call(module)
+        asked.setdefault(module, set()).update(functions.asked())
+    for module, needed in asked.items():
+        allowed = functions.allowed(module)
+        for one in needed:
+            assert any(one.action == a.action and fnmatchcase(one.resource, a.resource) for a in allowed), (module, one)
+    assert {one.action for one in asked["transfer"]} >= {
+        "secretsmanager:PutSecretValue",
+        "s3:AbortMultipartUpload",
+        "s3:GetObjectTagging",
+        "s3:PutObjectTagging",
+    }
+    assert Asked("dynamodb:PutItem", table_arn(stack.outputs["SyncTrackerTableName"])) in asked["summarize"]
