@@ -2,13 +2,14 @@
 PYTHON ?= python3
 VENV := .venv
 EMULATOR_VENV := .venv-emulator
+BENCH_VENV := .venv-bench
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test lint format lock containers clean
+.PHONY: setup demo demo-stop test lint format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -23,6 +24,11 @@ $(EMULATOR_VENV)/.ready: requirements-emulator.txt
 	$(EMULATOR_VENV)/bin/python $(PIP_INSTALL) --no-deps --require-hashes -r requirements-emulator.txt
 	touch $@
 
+$(BENCH_VENV)/.ready: requirements-bench.txt
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python $(PIP_INSTALL) --no-deps --require-hashes -r requirements-bench.txt
+	touch $@
+
 demo: setup  ## the whole product on this machine: emulated AWS, emulated GoPro Cloud; KEEP=1 leaves it running
 	$(PY) -m scripts.demo run $(if $(KEEP),--keep) $(if $(LIBRARY),--library $(LIBRARY)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY))
 
@@ -31,6 +37,9 @@ demo-stop: setup  ## ends what `make demo KEEP=1` left running
 
 containers: setup  ## the functions in Lambda-like containers; needs Docker and the image that SAM uses for python3.13
 	$(PY) -m scripts.containers
+
+bench: setup $(BENCH_VENV)/.ready  ## the engine beside its peers; BENCH="--quick --case small"
+	$(PY) -m benchmarks $(BENCH)
 
 test: setup
 	$(PY) -m pytest
@@ -61,6 +70,7 @@ lock: setup
 		-c .venv-lock/constraints.txt -o requirements-lambda.txt requirements-lambda.in
 	sed -i '/^# /d' requirements-lambda.txt
 	.venv-lock/bin/python $(LOCK) --allow-unsafe -o requirements-emulator.txt requirements-emulator.in
+	.venv-lock/bin/python $(LOCK) --allow-unsafe -o requirements-bench.txt requirements-bench.in
 
 clean:
-	rm -rf $(VENV) $(EMULATOR_VENV) .venv-lock .aws-sam .demo .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(EMULATOR_VENV) $(BENCH_VENV) .venv-lock .aws-sam .demo .hypothesis .mypy_cache .ruff_cache *.egg-info

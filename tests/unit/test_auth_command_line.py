@@ -197,7 +197,7 @@ def test_a_sign_in_keeps_nothing_but_the_refresh_token_and_renews_itself_from_th
     assert USERNAME in shown
     assert f"the refresh token is stored in {cli.credentials}." in shown
     document = stored(cli.credentials)
-    assert document.keys() == {"refresh_token", "client_id", "client_secret", "last_updated", "version"}
+    assert document.keys() == {"refresh_token", "client_id", "client_secret", "last_updated", "saved"}
     assert document["refresh_token"] in cloud.refresh_tokens
     written = "".join(path.read_text() for path in cli.home.rglob("*.json*"))
     assert PASSWORD not in written
