@@ -6,10 +6,16 @@ With a deadline it exits with `CONTINUE` where it has to go on in another invoca
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+# Where the functions run there is no awscrt, which signs more slowly: it copies each body.
+os.environ["BOTO_DISABLE_CRT"] = "true"
 
 import boto3
 from botocore.config import Config
@@ -20,7 +26,8 @@ from core.archive.s3 import S3Archive
 from core.model import Account, Medium, Offer, Original
 from core.providers.base import ByteSource, ListingReport
 from core.providers.http import new_session, open_download
-from core.transfer import Source, move
+from core.tracker.sqlite import SqliteTracker
+from core.transfer import Engine, Source, Watch
 
 #: Exit code of an invocation that did not get to the end.
 CONTINUE = 75
@@ -49,9 +56,11 @@ class Web:
         """The address, which is the medium's id."""
         return Offer((Original(medium.media_id, 1, "source", "", locator=medium.media_id),))
 
-    def open(self, original: Original, start: int = 0) -> AbstractContextManager[ByteSource]:
-        """Open the address from byte `start` on."""
-        return open_download(self._session, original.locator, original.locator, start=start)
+    def open(
+        self, original: Original, start: int = 0, end: int | None = None, version: str = ""
+    ) -> AbstractContextManager[ByteSource]:
+        """Open a range of the address."""
+        return open_download(self._session, original.locator, original.locator, start=start, end=end, version=version)
 
 
 def main() -> int:
@@ -61,17 +70,31 @@ def main() -> int:
     parser.add_argument("--state", type=Path, help="what the next invocation needs to go on")
     parser.add_argument("urls", nargs="+")
     given = parser.parse_args()
-    web = Web()
-    archive = S3Archive(boto3.client("s3", config=Config(max_pool_connections=CONNECTIONS * MEDIA_AT_ONCE)), BUCKET)
+    if given.state:
+        return move_all(given.urls, given.state, given.deadline)
+    with TemporaryDirectory() as folder:
+        return move_all(given.urls, Path(folder, "state"), given.deadline)
 
-    def transfer(url: str) -> None:
+
+def move_all(urls: Sequence[str], state: Path, deadline: float | None) -> int:
+    """Move them as the two drivers of the product do; the exit code."""
+    is_new = not state.exists()
+    web = Web()
+    # As the functions of the product are set up: a body has a checksum of its own and is not hashed for the signature.
+    config = Config(max_pool_connections=32, s3={"payload_signing_enabled": False})
+    archive = S3Archive(boto3.client("s3", config=config), BUCKET)
+    engine = Engine(archive, SqliteTracker(state), connections=CONNECTIONS)
+    began = time.monotonic()
+    watch = Watch(remaining=lambda: began + deadline - time.monotonic() if deadline else float("inf"))
+
+    def transfer(url: str) -> bool:
         medium = Medium("web", url, "", "Video", "ready", None, None, 1)
         label = Label("web", "medium", 1, "source", None, "run")
-        move(Source(web, medium, web.resolve(medium).originals[0]), archive, key_of(url), label)
+        source = Source(web, medium, web.resolve(medium).originals[0])
+        return engine.move(source, key_of(url), label, watch, is_new=is_new) is not None
 
     with ThreadPoolExecutor(MEDIA_AT_ONCE) as pool:
-        list(pool.map(transfer, given.urls))
-    return 0
+        return 0 if all(pool.map(transfer, urls)) else CONTINUE
 
 
 if __name__ == "__main__":

@@ -105,6 +105,8 @@ class Progress(Observer):
         match outcome:
             case Transferred():
                 self._say(f"{_name(medium)}: {outcome.originals} originals, {outcome.length:,} bytes, verified")
+                if outcome.damage:
+                    self._say(f"{_name(medium)}: damaged before it came here: {outcome.damage}")
             case NotReady():
                 self._say(f"{_name(medium)}: waiting, {outcome.missing}")
             case Exception():
@@ -148,6 +150,9 @@ def print_summary(console: Console, summary: Summary, to: Path) -> None:
     console.print(table)
     for one in summary.failures[:20]:
         told = f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}"
+        console.print(printable(told), markup=False, soft_wrap=True)
+    for one in summary.damaged[:20]:
+        told = f"archived, but damaged at its source: {one.filename or one.media_id} ({one.media_id}): {one.error}"
         console.print(printable(told), markup=False, soft_wrap=True)
     print_failure(console, summary)
     _warn(console, summary.unseen, summary.novelties)

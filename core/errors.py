@@ -29,6 +29,10 @@ class IntegrityError(CloudSyncError):
     """Bytes are missing, surplus or different: nothing was stored, and the transfer may be tried again."""
 
 
+class SourceChanged(CloudSyncError):
+    """The source no longer has the bytes that a transfer began with: that file has to be begun afresh."""
+
+
 class CredentialsRejected(CloudSyncError):
     """The provider refuses the credentials and they cannot be renewed here: the user has to act."""
 

@@ -137,10 +137,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An object that the archive confirmed. `store_checksum` is the store's own, such as `SHA256:base64-parts`.
+    """An object that the archive confirmed.
 
-    `sha256` is of the whole object; None only where an earlier upload was found whose digest is not on record.
-    `run_id` is the run that moved it, if known.
+    `sha256` is of the whole object, None where it went to S3 in parts. `store_checksum` is the store's own, such as
+    `SHA256:base64-N`: the SHA-256 over the SHA-256 of its N parts, each of `part_size` bytes but the last.
+    `source_version` is the validator of the bytes that were read, `damage` what is wrong with them as a recording, both
+    "" if unknown or none. `run_id` is the run that moved it, if known.
     """
 
     key: str
@@ -149,6 +151,9 @@ class Stored:
     store_checksum: str = ""
     version_id: str | None = None
     run_id: str | None = None
+    part_size: int | None = None
+    source_version: str = ""
+    damage: str = ""
 
     def to_json(self) -> dict[str, Json]:
         """The object as the catalog keeps it."""

@@ -3,7 +3,8 @@
 The steps' policies (`AUTHENTICATE`, `LIST`, `SUMMARIZE`, `TRANSFER`) are followed by the local driver through
 `retrying` and by the workflow through its own retry table; a test compares the two. The policies below them are used
 inside a step: `API_CALL` for one call, `DOWNLOAD` for opening a body (an expired address is resolved again first),
-`SAVE_CREDENTIALS` for storing a renewed sign-in, which must not be lost.
+`PART` for what one part of a transfer still lacks, `SAVE_CREDENTIALS` for storing a renewed sign-in, which must not be
+lost.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from core.errors import (
     ApiShapeChanged,
     Cancelled,
     CredentialsRejected,
+    IntegrityError,
     InvalidInput,
     LocatorExpired,
     SourceGone,
@@ -71,6 +73,9 @@ SUMMARIZE = RetryPolicy(retries=3, first_delay=2.0)
 TRANSFER = RetryPolicy(retries=3, first_delay=30.0, jitter=True)
 API_CALL = RetryPolicy(retries=4, first_delay=0.5, max_delay=20.0, jitter=True, on=(TransientError,))
 DOWNLOAD = replace(API_CALL, never=(*FINAL, LocatorExpired))
+PART = RetryPolicy(
+    retries=5, first_delay=0.2, max_delay=10.0, jitter=True, on=(TransientError, IntegrityError), never=FINAL
+)
 SAVE_CREDENTIALS = RetryPolicy(retries=5, first_delay=0.5, max_delay=5.0, jitter=True)
 
 

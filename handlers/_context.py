@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.model import Json
     from core.providers.base import Provider
     from core.tracker.dynamodb import DynamoTracker
+    from core.transfer import Engine
 
 NAMESPACE = "CloudSync"
 
@@ -51,7 +52,14 @@ def step(handler: Handler) -> Handler:
     return logger.inject_lambda_context(traced, clear_state=True)
 
 
-CLIENT_CONFIG = Config(retries={"mode": "standard", "total_max_attempts": 6}, connect_timeout=5, read_timeout=60)
+CLIENT_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 6},
+    connect_timeout=5,
+    read_timeout=60,
+    max_pool_connections=32,
+    # Each body goes with a checksum of its own; it need not be hashed once more for the signature.
+    s3={"payload_signing_enabled": False},
+)
 
 
 def environment(name: str) -> str:
@@ -75,6 +83,14 @@ def archive() -> S3Archive:
     at_once = os.environ.get("ARCHIVE_AFTER_DAYS") == "0"
     client = boto3.client("s3", config=CLIENT_CONFIG)
     return S3Archive(client, environment("ARCHIVE_BUCKET"), storage_class="DEEP_ARCHIVE" if at_once else None)
+
+
+@cache
+def engine(megabytes: int) -> Engine:
+    """The engine in a function of so much memory: Python takes about 100 of it, half of the rest is for parts."""
+    from core.transfer import Engine
+
+    return Engine(archive(), tracker(), memory=max(16, (megabytes - 128) // 2) * 2**20)
 
 
 @cache

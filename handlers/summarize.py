@@ -34,7 +34,7 @@ def handler(event: Json, _: LambdaContext) -> Json:
 def _verdict(summary: Summary, run: Run) -> Json:
     if summary.failure:
         return {"outcome": "critical_failure", **failure_parts(summary.failure, run, summary)}
-    if summary.status == "PARTIAL_FAILURE":
+    if summary.status == "PARTIAL_FAILURE" or summary.damaged:
         return {"outcome": "partial_failure", "notification": about_summary(summary, run).to_json()}
     return {"outcome": "complete"}
 

@@ -22,6 +22,8 @@ class Label:
     captured_at: datetime | None
     run_id: str
     tags: Mapping[str, str] = field(default_factory=dict)
+    source_version: str = ""
+    damage: str = ""
 
     def metadata(self) -> dict[str, str]:
         """The label as flat ASCII text pairs, as object metadata takes them."""
@@ -32,18 +34,46 @@ class Label:
             "role": self.role,
             "captured-at": format_time(self.captured_at) or "",
             "run-id": self.run_id,
+            "source-version": self.source_version,
+            "damage": self.damage,
         }
         return {name: value.encode("ascii", "backslashreplace").decode() for name, value in pairs.items() if value}
 
 
-class Upload(Protocol):
-    """An object on its way in parts; it is not there before `complete` returns."""
+@dataclass(frozen=True, slots=True)
+class PartLimits:
+    """Bytes that a part must and may have (the last may be shorter), and how many parts an object may have."""
 
-    def write_part(self, number: int, part: memoryview) -> None:
-        """Store part `number` (from 1). All but the last have the archive's part size."""
+    smallest: int
+    largest: int
+    most: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How an object is cut: `part_size` bytes a part but the last, `length` bytes in all, None if that is not known."""
+
+    part_size: int
+    length: int | None
+
+
+class Upload(Protocol):
+    """An object on its way in parts; it is not there before `complete` returns. Several threads may write parts.
+
+    `upload_id` is the store's name for it, by which it can be resumed if its length is known.
+    """
+
+    upload_id: str
+
+    def parts(self) -> Mapping[int, int]:
+        """The lengths of the parts that the store has confirmed, by number."""
         ...
 
-    def complete(self, length: int, sha256: str) -> Stored:
+    def write_part(self, number: int, part: memoryview, digest: bytes) -> None:
+        """Store part `number` (from 1), of which `digest` is the SHA-256."""
+        ...
+
+    def complete(self, length: int, sha256: str | None = None) -> Stored:
         """Make the object from its parts and have it confirmed. `IntegrityError` if the store does not confirm it."""
         ...
 
@@ -55,20 +85,26 @@ class Upload(Protocol):
 class Archive(Protocol):
     """A store of originals and of small documents beside them. Keys have `/` between segments."""
 
-    def part_size(self, length: int | None) -> int:
-        """Bytes of a part for an object of `length` bytes (None: unknown); what fits into one goes through `put`."""
-        ...
+    limits: PartLimits
 
     def find(self, key: str) -> Stored | None:
         """What is stored and confirmed at `key`, or None."""
         ...
 
-    def put(self, key: str, body: memoryview, label: Label, sha256: str) -> Stored:
-        """Store a whole original at once and have it confirmed. `IntegrityError` if the store does not confirm it."""
+    def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
+        """Store a whole original at once and have it confirmed. `IntegrityError` if the store does not confirm it.
+
+        What another worker has stored in the meantime is not replaced unless that is wanted: it is returned if it is
+        the same, else `TransientError` is raised. So it is when an upload is completed.
+        """
         ...
 
-    def start(self, key: str, label: Label) -> Upload:
+    def start(self, key: str, label: Label, shape: Shape, *, replaces: bool = False) -> Upload:
         """Begin an original that comes in parts."""
+        ...
+
+    def resume(self, key: str, label: Label, shape: Shape, upload_id: str, *, replaces: bool = False) -> Upload | None:
+        """Go on with an original that was begun with the same shape; None if the store no longer knows of it."""
         ...
 
     def put_document(self, key: str, source: bytes | Path) -> None:

@@ -10,61 +10,90 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
 
-from core.archive.base import Label
-from core.errors import CloudSyncError, IntegrityError, InvalidInput
+from core.archive.base import Label, PartLimits, Shape
+from core.archive.keys import safe_id
+from core.errors import CloudSyncError, IntegrityError, InvalidInput, TransientError
 from core.model import Stored
 
 STATE_FOLDER = ".cloud-sync"
 PART_SIZE = 8 * 1024 * 1024
+LARGEST_PART = 1024**4
+MOST_PARTS = 1_000_000
 
 #: How the names of documents end that are still being written.
 _ASIDE = ".partial"
+
+_JOURNAL = ".journal"
+_PARTIALS_ARE_KEPT = 7 * 24 * 3600.0
+_READ = 1024 * 1024
 
 
 class FolderArchive:
     """Originals under `root` with their keys as paths; a file has its name only once it is whole and confirmed."""
 
     def __init__(self, root: Path, *, part_size: int = PART_SIZE) -> None:
+        self.limits = PartLimits(part_size, LARGEST_PART, MOST_PARTS)
         self._root = root
-        self._part_size = part_size
         self._partial = root / STATE_FOLDER / "partial"
-
-    def part_size(self, length: int | None) -> int:
-        """Bytes of a part."""
-        return self._part_size
 
     def find(self, key: str) -> Stored | None:
         """What is stored and on record at `key`."""
         path = self._path(key)
         try:
             record = json.loads(self._record_path(key).read_text(encoding="utf-8"))
-            stored = Stored(key, record["length"], record["sha256"], run_id=record["label"].get("run-id"))
+            label = record["label"]
+            stored = Stored(
+                key=key,
+                length=record["length"],
+                sha256=record["sha256"],
+                run_id=label.get("run-id"),
+                source_version=label.get("source-version", ""),
+                damage=label.get("damage", ""),
+            )
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
         return stored if path.is_file() and path.stat().st_size == stored.length else None
 
-    def put(self, key: str, body: memoryview, label: Label, sha256: str) -> Stored:
-        """Store a whole original."""
-        upload = self.start(key, label)
+    def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
+        """Store a whole original. Only one process at a time uses a folder, so that nothing can come in between."""
+        upload = self.start(key, label, Shape(max(1, len(body)), None))
         try:
-            upload.write_part(1, body)
+            upload.write_part(1, body, hashlib.sha256(body).digest())
             return upload.complete(len(body), sha256)
         except BaseException:
             upload.abort()
             raise
 
-    def start(self, key: str, label: Label) -> FolderUpload:
-        """Begin an original that comes in parts."""
+    def start(self, key: str, label: Label, shape: Shape, *, replaces: bool = False) -> FolderUpload:
+        """Begin an original that comes in parts: a file aside, of its whole length at once if that is known."""
         with _told_by_the_disk(key):
             self._partial.mkdir(parents=True, exist_ok=True)
-            partial = self._partial / token_hex(12)
-            return FolderUpload(partial, self._path(key), self._record_path(key), key, label, self._part_size)
+            upload = self._upload(key, label, shape, token_hex(12))
+            upload.begin()
+        return upload
+
+    def resume(
+        self, key: str, label: Label, shape: Shape, upload_id: str, *, replaces: bool = False
+    ) -> FolderUpload | None:
+        """Go on with an original of which some parts are in the journal beside its partial file."""
+        with _told_by_the_disk(key):
+            upload = self._upload(key, label, shape, upload_id)
+            if upload.go_on():
+                return upload
+            upload.abort()
+            return None
+
+    def _upload(self, key: str, label: Label, shape: Shape, upload_id: str) -> FolderUpload:
+        partial = self._partial / safe_id(upload_id)
+        return FolderUpload(upload_id, partial, self._path(key), self._record_path(key), key, label, shape)
 
     def put_document(self, key: str, source: bytes | Path) -> None:
         """Store a document."""
@@ -85,9 +114,15 @@ class FolderArchive:
         return str(self._path(key))
 
     def clean_partials(self) -> None:
-        """Remove what a killed process left half-written; for the only process that uses the folder."""
+        """Remove what a killed process left half-written; for the only process that uses the folder.
+
+        Partial files with a journal stay for a week, so that their transfer can go on.
+        """
+        oldest = time.time() - _PARTIALS_ARE_KEPT
         for leftover in self._partial.glob("*"):
-            leftover.unlink()
+            journal = leftover.with_suffix(_JOURNAL)
+            if not journal.exists() or journal.stat().st_mtime < oldest:
+                leftover.unlink(missing_ok=True)
         for folder in (self._root / STATE_FOLDER / "objects", self._root / "runs", self._root / "catalog"):
             for leftover in folder.rglob(f".*{_ASIDE}"):
                 leftover.unlink()
@@ -104,31 +139,85 @@ class FolderArchive:
 
 
 class FolderUpload:
-    """A file that is being written aside."""
+    """A file that is being written aside; if its length is known, with a journal of the parts that are on the disk."""
 
-    def __init__(self, partial: Path, path: Path, record: Path, key: str, label: Label, part_size: int) -> None:
+    def __init__(
+        self, upload_id: str, partial: Path, path: Path, record: Path, key: str, label: Label, shape: Shape
+    ) -> None:
+        self.upload_id = upload_id
         self._partial = partial
+        self._journal = partial.with_suffix(_JOURNAL) if shape.length is not None else None
         self._path = path
         self._record = record
         self._key = key
         self._label = label
-        self._part_size = part_size
-        self._file: BinaryIO = partial.open("xb", buffering=0)
+        self._shape = shape
+        self._lock = threading.Lock()
+        self._parts: dict[int, tuple[int, str]] = {}
+        self._file: BinaryIO | None = None
 
-    def write_part(self, number: int, part: memoryview) -> None:
-        """Write a part to its place."""
-        with _told_by_the_disk(self._key):
-            self._file.seek((number - 1) * self._part_size)
-            written = 0
-            while written < len(part):
-                written += self._file.write(part[written:])
+    def begin(self) -> None:
+        """Make the partial file and its journal."""
+        self._file = self._partial.open("xb", buffering=0)
+        if self._journal and self._shape.length is not None:
+            self._file.truncate(self._shape.length)
+            self._journal.touch()
 
-    def complete(self, length: int, sha256: str) -> Stored:
-        """Flush to the disk, read back, compare, and give the file its name."""
-        with _told_by_the_disk(self._key):
-            os.fsync(self._file.fileno())
+    def go_on(self) -> bool:
+        """Read the journal; False if there is none, or the partial file is not what it tells of."""
+        try:
+            lines = self._journal.read_text("ascii", "replace").splitlines() if self._journal else []
+            self._file = self._partial.open("r+b", buffering=0)
+        except FileNotFoundError:
+            return False
+        for line in lines:
+            with suppress(ValueError, TypeError):  # the last line may be cut off
+                number, length, digest = json.loads(line)
+                self._parts[number] = (length, digest)
+        return self._partial.stat().st_size == self._shape.length
+
+    def abort(self) -> None:
+        """Throw the partial file away, and its journal."""
+        if self._file:
             self._file.close()
-            if self._partial.stat().st_size != length or _digest(self._partial) != sha256:
+        self._partial.unlink(missing_ok=True)
+        if self._journal:
+            self._journal.unlink(missing_ok=True)
+
+    def parts(self) -> Mapping[int, int]:
+        """The lengths of the parts in the journal."""
+        return {number: length for number, (length, _) in self._parts.copy().items()}
+
+    def write_part(self, number: int, part: memoryview, digest: bytes) -> None:
+        """Write a part to its place, and then into the journal that it is safe on the disk."""
+        with _told_by_the_disk(self._key):
+            file = self._opened()
+            with self._lock:
+                file.seek((number - 1) * self._shape.part_size)
+                written = 0
+                while written < len(part):
+                    written += file.write(part[written:])
+            if self._journal:
+                os.fsync(file.fileno())
+                with self._lock, self._journal.open("r+", encoding="ascii", errors="replace") as journal:
+                    journal.seek(0, os.SEEK_END)
+                    # The line before may be cut off.
+                    journal.write("\n" + json.dumps([number, len(part), digest.hex()]) + "\n")
+                    journal.flush()
+                    os.fsync(journal.fileno())
+            self._parts[number] = (len(part), digest.hex())
+
+    def complete(self, length: int, sha256: str | None = None) -> Stored:
+        """Flush to the disk, read back, compare, and give the file its name."""
+        numbers = sorted(self._parts)
+        if sum(self.parts().values()) != length or numbers != list(range(1, len(numbers) + 1)):
+            raise IntegrityError(f"The parts of {self._key} do not add up to {length:,} bytes. It is tried again.")
+        with _told_by_the_disk(self._key):
+            file = self._opened()
+            os.fsync(file.fileno())
+            file.close()
+            digest = self._read_back()
+            if self._partial.stat().st_size != length or digest is None or sha256 not in (None, digest):
                 raise IntegrityError(
                     f"What the disk gives back for {self._key} is not what was written. It is tried again."
                 )
@@ -138,22 +227,43 @@ class FolderUpload:
                     os.utime(self._partial, (moment, moment))
             if self._path.exists():
                 self._record.unlink(missing_ok=True)  # never the new record beside the old file
-            record = {"length": length, "sha256": sha256, "label": self._label.metadata()}
+            record = {"length": length, "sha256": digest, "label": self._label.metadata()}
             _write_whole(self._record, json.dumps(record).encode())
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._partial.replace(self._path)
             _sync_folder(self._path.parent)
-        return Stored(self._key, length, sha256, run_id=self._label.run_id)
+            if self._journal:
+                self._journal.unlink(missing_ok=True)
+        label = self._label
+        return Stored(
+            key=self._key,
+            length=length,
+            sha256=digest,
+            run_id=label.run_id,
+            source_version=label.source_version,
+            damage=label.damage,
+        )
 
-    def abort(self) -> None:
-        """Throw the partial file away."""
-        self._file.close()
-        self._partial.unlink(missing_ok=True)
+    def _opened(self) -> BinaryIO:
+        if self._file is None:
+            raise ValueError("an upload is written after it was begun")
+        return self._file
 
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    def _read_back(self) -> str | None:
+        """The SHA-256 of what the disk holds; None if a part of it is not what was written."""
+        whole = hashlib.sha256()
+        with self._partial.open("rb") as file:
+            for number in sorted(self._parts):
+                length, expected = self._parts[number]
+                part = hashlib.sha256()
+                left = length
+                while left and (block := file.read(min(left, _READ))):
+                    part.update(block)
+                    whole.update(block)
+                    left -= len(block)
+                if part.hexdigest() != expected:
+                    return None
+        return whole.hexdigest()
 
 
 def _write_whole(path: Path, content: bytes) -> None:
@@ -187,6 +297,8 @@ def _told_by_the_disk(key: str) -> Iterator[None]:
     """Turn a full or read-only disk into an error that says so."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise TransientError(f"Another worker has ended the upload of {key}. It is looked at again.") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise CloudSyncError(f"The disk is full; {key} was not stored. Make room and start again.") from error

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import io
-from base64 import b64encode
-from collections.abc import Iterator
+from base64 import b64decode, b64encode
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,26 +15,23 @@ from urllib.parse import urlencode
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from core.archive.base import Label
+from core.archive.base import Label, PartLimits, Shape
 from core.errors import CloudSyncError, IntegrityError, InvalidInput, TransientError
 from core.model import Stored
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_s3.type_defs import CompletedPartTypeDef
+    from mypy_boto3_s3.type_defs import CompletedPartTypeDef, TagTypeDef
 
 MIB = 1024 * 1024
 
-#: Smallest part: also the largest object that is put at once, and what a transfer holds in memory (bytes).
-PART_SIZE = 32 * MIB
+#: Smallest part in use, also the largest object that is put at once; S3 would take 5 MiB.
+PART_SIZE = 8 * MIB
 
-#: Part size where the length is not known: enough for 640 GB in 10,000 parts.
-PART_SIZE_UNKNOWN = 64 * MIB
-
-#: Most parts of an upload (Amazon S3 user guide, multipart upload limits).
+#: Largest part and most parts of an upload (Amazon S3 user guide, multipart upload limits).
+LARGEST_PART = 5 * 1024 * MIB
 MOST_PARTS = 10_000
 
-_DIGEST_TAG = "SHA256"
 _BAD_BYTES = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "IncompleteBody"})
 _PASSING = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "ThrottlingException"})
 _CONTENT_TYPES = {".json": "application/json", ".jsonl": "application/x-ndjson", ".html": "text/html; charset=utf-8"}
@@ -48,57 +46,68 @@ class S3Archive:
         self._client = client
         self._bucket = bucket
         self._storage_class = storage_class
-        self._part_size = part_size
-
-    def part_size(self, length: int | None) -> int:
-        """Bytes of a part: the smallest by which an object of `length` bytes stays within 10,000 parts."""
-        if length is None:
-            return max(PART_SIZE_UNKNOWN, self._part_size)
-        needed = -(-length // MOST_PARTS)
-        return max(self._part_size, -(-needed // MIB) * MIB)
+        self.limits = PartLimits(part_size, LARGEST_PART, MOST_PARTS)
 
     def find(self, key: str) -> Stored | None:
         """What S3 holds at `key` with a checksum."""
         with _asking_s3(key):
             try:
-                stored, tagged = self._head(key)
+                stored = self._head(key)
             except ClientError as error:
                 if _code(error) in ("404", "NoSuchKey", "NotFound"):
                     return None
                 raise
-        if not stored.store_checksum:
-            return None
-        if stored.sha256 is None and tagged:
-            return self._with_digest_of_tag(stored)
-        return stored
+        return stored if stored.store_checksum else None
 
-    def put(self, key: str, body: memoryview, label: Label, sha256: str) -> Stored:
-        """Store a whole original in one request."""
+    def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
+        """Store a whole original in one request; S3's answer holds the checksum that it has found itself."""
         checksum = b64encode(bytes.fromhex(sha256)).decode()
         with _asking_s3(key):
-            self._client.put_object(
-                Bucket=self._bucket,
-                Key=key,
-                Body=_readable(body),
-                ChecksumSHA256=checksum,
-                Metadata={**label.metadata(), "sha256": sha256},
-                Tagging=urlencode(label.tags),
-                **self._class(),
-            )
-            return self._confirmed(key, len(body), checksum, sha256)
+            try:
+                answer = self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=_sendable(body),
+                    ChecksumSHA256=checksum,
+                    Metadata={**label.metadata(), "sha256": sha256},
+                    Tagging=urlencode(label.tags),
+                    **self._class(),
+                    **_condition(replaces),
+                )
+            except ClientError as error:
+                return self._theirs(error, key, len(body), f"SHA256:{checksum}")
+        if answer.get("ChecksumSHA256") != checksum:
+            return self._confirmed(key, len(body), checksum)
+        return Stored(
+            key=key,
+            length=len(body),
+            sha256=sha256,
+            store_checksum=f"SHA256:{checksum}",
+            version_id=answer.get("VersionId"),
+            run_id=label.run_id,
+            source_version=label.source_version,
+            damage=label.damage,
+        )
 
-    def start(self, key: str, label: Label) -> S3Upload:
+    def start(self, key: str, label: Label, shape: Shape, *, replaces: bool = False) -> S3Upload:
         """Begin an original that comes in parts."""
         with _asking_s3(key):
             begun = self._client.create_multipart_upload(
                 Bucket=self._bucket,
                 Key=key,
                 ChecksumAlgorithm="SHA256",
-                Metadata=label.metadata(),
+                Metadata={**label.metadata(), "part-size": str(shape.part_size)},
                 Tagging=urlencode(label.tags),
                 **self._class(),
             )
-        return S3Upload(self, self._client, self._bucket, key, begun["UploadId"], label)
+        return S3Upload(self, self._client, self._bucket, key, begun["UploadId"], label, replaces)
+
+    def resume(
+        self, key: str, label: Label, shape: Shape, upload_id: str, *, replaces: bool = False
+    ) -> S3Upload | None:
+        """Go on with a multipart upload of which S3 holds some parts; it has its label and shape already."""
+        upload = S3Upload(self, self._client, self._bucket, key, upload_id, label, replaces)
+        return upload if upload.list_parts() else None
 
     def put_document(self, key: str, source: bytes | Path) -> None:
         """Store a document, in parts if it is a large file."""
@@ -131,106 +140,158 @@ class S3Archive:
     def _class(self) -> dict[str, Any]:
         return {"StorageClass": self._storage_class} if self._storage_class else {}
 
-    def _head(self, key: str) -> tuple[Stored, bool]:
-        """What HeadObject tells of an object, and whether it has tags."""
+    def _head(self, key: str) -> Stored:
         head = self._client.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         metadata = head["Metadata"]
         checksum = head.get("ChecksumSHA256", "")
-        stored = Stored(
+        part_size = metadata.get("part-size", "")
+        return Stored(
             key=key,
             length=head["ContentLength"],
             sha256=metadata.get("sha256"),
             store_checksum=f"SHA256:{checksum}" if checksum else "",
             version_id=head.get("VersionId"),
             run_id=metadata.get("run-id"),
+            part_size=int(part_size) if part_size.isdecimal() else None,
+            source_version=metadata.get("source-version", ""),
+            damage=metadata.get("damage", ""),
         )
-        return stored, head.get("TagCount", 1) > 0
 
-    def _with_digest_of_tag(self, stored: Stored) -> Stored:
-        with _asking_s3(stored.key):
-            tags = self._client.get_object_tagging(Bucket=self._bucket, Key=stored.key)["TagSet"]
-        digest = next((tag["Value"] for tag in tags if tag["Key"] == _DIGEST_TAG), None)
-        return Stored(stored.key, stored.length, digest, stored.store_checksum, stored.version_id, stored.run_id)
-
-    def _confirmed(self, key: str, length: int, checksum: str, digest: str) -> Stored:
+    def _confirmed(self, key: str, length: int, checksum: str) -> Stored:
         """What S3 itself now says of the object; `IntegrityError` unless it is this length and this checksum."""
-        found, _ = self._head(key)
+        with _asking_s3(key):
+            found = self._head(key)
         if found.length != length or found.store_checksum != f"SHA256:{checksum}":
             raise IntegrityError(
                 f"S3 does not confirm {key}: it holds {found.length:,} bytes or another checksum. It is tried again."
             )
-        return Stored(key, length, digest, found.store_checksum, found.version_id, found.run_id)
+        return found
+
+    def _theirs(self, error: ClientError, key: str, length: int, checksum: str) -> Stored:
+        """What another worker has stored at `key` in the meantime, if it is the same; else the error."""
+        if _code(error) not in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload"):
+            raise error
+        found = self.find(key)
+        if found and (found.length, found.store_checksum) == (length, checksum):
+            return found
+        raise TransientError(f"Another worker has stored something at {key}. It is looked at again.") from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    etag: str
+    digest: bytes
+    length: int
 
 
 class S3Upload:
     """A multipart upload."""
 
     def __init__(
-        self, archive: S3Archive, client: S3Client, bucket: str, key: str, upload_id: str, label: Label
+        self,
+        archive: S3Archive,
+        client: S3Client,
+        bucket: str,
+        key: str,
+        upload_id: str,
+        label: Label,
+        replaces: bool,
     ) -> None:
         self._archive = archive
         self._client = client
         self._bucket = bucket
         self._key = key
-        self._upload_id = upload_id
-        self._label = label
-        self._parts: dict[int, tuple[str, bytes]] = {}
-        self._lengths: dict[int, int] = {}
+        self.upload_id = upload_id
+        self._tags = label.tags
+        self._replaces = replaces
+        self._parts: dict[int, _Part] = {}
 
-    def write_part(self, number: int, part: memoryview) -> None:
+    def list_parts(self) -> bool:
+        """Learn which parts S3 holds; False if it no longer knows of the upload."""
+        pages = self._client.get_paginator("list_parts")
+        with _asking_s3(self._key):
+            try:
+                for page in pages.paginate(Bucket=self._bucket, Key=self._key, UploadId=self.upload_id):
+                    for told in page.get("Parts", []):
+                        if checksum := told.get("ChecksumSHA256"):
+                            part = _Part(told["ETag"], b64decode(checksum), told["Size"])
+                            self._parts[told["PartNumber"]] = part
+            except ClientError as error:
+                if _code(error) == "NoSuchUpload":
+                    return False
+                raise
+        return True
+
+    def parts(self) -> Mapping[int, int]:
+        """The lengths of the parts that S3 holds with a checksum."""
+        return {number: part.length for number, part in self._parts.copy().items()}
+
+    def write_part(self, number: int, part: memoryview, digest: bytes) -> None:
         """Send a part with its checksum, which S3 refuses if it differs."""
-        digest = sha256(part).digest()
         with _asking_s3(self._key):
             answer = self._client.upload_part(
                 Bucket=self._bucket,
                 Key=self._key,
-                UploadId=self._upload_id,
+                UploadId=self.upload_id,
                 PartNumber=number,
-                Body=_readable(part),
+                Body=_sendable(part),
                 ChecksumSHA256=b64encode(digest).decode(),
             )
-        self._parts[number] = (answer["ETag"], digest)
-        self._lengths[number] = len(part)
+        self._parts[number] = _Part(answer["ETag"], digest, len(part))
 
-    def complete(self, length: int, sha256: str) -> Stored:
-        """Make the object, have S3 confirm it, and tag it with the SHA-256 of the whole, known only now."""
+    def complete(self, length: int, sha256: str | None = None) -> Stored:
+        """Make the object and have S3 confirm its length and the checksum over those of its parts."""
         numbers = sorted(self._parts)
-        if sum(self._lengths.values()) != length or numbers != list(range(1, len(numbers) + 1)):
+        if sum(self.parts().values()) != length or numbers != list(range(1, len(numbers) + 1)):
             raise IntegrityError(f"The parts of {self._key} do not add up to {length:,} bytes. It is tried again.")
         parts: list[CompletedPartTypeDef] = [
             {
                 "PartNumber": number,
-                "ETag": self._parts[number][0],
-                "ChecksumSHA256": b64encode(self._parts[number][1]).decode(),
+                "ETag": self._parts[number].etag,
+                "ChecksumSHA256": b64encode(self._parts[number].digest).decode(),
             }
             for number in numbers
         ]
+        checksum = self._composite(numbers)
         with _asking_s3(self._key):
-            self._client.complete_multipart_upload(
-                Bucket=self._bucket, Key=self._key, UploadId=self._upload_id, MultipartUpload={"Parts": parts}
-            )
-            stored = self._archive._confirmed(self._key, length, self._composite(numbers), sha256)
-            tags = {**self._label.tags, _DIGEST_TAG: sha256}
-            self._client.put_object_tagging(
-                Bucket=self._bucket,
-                Key=self._key,
-                Tagging={"TagSet": [{"Key": name, "Value": value} for name, value in tags.items()]},
-            )
-        return stored
+            try:
+                self._client.complete_multipart_upload(
+                    Bucket=self._bucket,
+                    Key=self._key,
+                    UploadId=self.upload_id,
+                    MultipartUpload={"Parts": parts},
+                    **_condition(self._replaces),
+                )
+            except ClientError as error:
+                stored = self._archive._theirs(error, self._key, length, f"SHA256:{checksum}")
+                self.abort()
+                return stored
+            # Not every store keeps the tags that an upload was begun with.
+            tags: list[TagTypeDef] = [{"Key": name, "Value": value} for name, value in self._tags.items()]
+            self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
+        return self._archive._confirmed(self._key, length, checksum)
 
     def _composite(self, numbers: list[int]) -> str:
         """S3's checksum of a multipart object: the digest of the parts' digests, and how many they are."""
-        whole = sha256(b"".join(self._parts[number][1] for number in numbers)).digest()
+        whole = sha256(b"".join(self._parts[number].digest for number in numbers)).digest()
         return f"{b64encode(whole).decode()}-{len(numbers)}"
 
     def abort(self) -> None:
         """Throw away the parts, which are billed and invisible; the bucket's lifecycle does it if this fails."""
         with suppress(ClientError, BotoCoreError):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self._upload_id)
+            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self.upload_id)
 
 
-def _readable(view: memoryview) -> io.BufferedReader:
-    """A buffer as the file that botocore wants, without a second copy of it."""
+def _condition(replaces: bool) -> dict[str, Any]:
+    """That nothing is at the key unless it is to be replaced: of two workers at once, one stores the object."""
+    return {} if replaces else {"IfNoneMatch": "*"}
+
+
+def _sendable(view: memoryview) -> Any:  # botocore takes a bytearray, its stubs do not
+    """A buffer as botocore takes it, without a copy: whole as it is, a piece of it as a file."""
+    whole = view.obj
+    if isinstance(whole, bytearray) and len(whole) == len(view):
+        return whole
     return io.BufferedReader(_View(view), MIB)
 
 
@@ -284,6 +345,8 @@ def _told_by_s3(error: ClientError | BotoCoreError, key: str) -> CloudSyncError:
         )
     if code in _PASSING or status >= 500 or status == 429:
         return TransientError(f"S3 is overloaded or out of order for {key} ({code}). It is tried again.")
+    if code == "NoSuchUpload":
+        return TransientError(f"The upload of {key} has been ended elsewhere. It is looked at again.")
     operation = error.operation_name
     return CloudSyncError(
         f"S3 refuses {operation} for {key} ({code}). Look at the bucket, its key and the role's policy."

@@ -34,11 +34,13 @@ class ListingReport:
 class ByteSource(Protocol):
     """An open response body. `total` is the whole file's declared length in bytes, None where the server declares none.
 
-    `version` is the server's validator of the bytes (ETag or Last-Modified), "" if it has none.
+    `version` is the server's validator of the bytes (ETag or Last-Modified), "" if it has none. `ranged` says that the
+    server gives ranges: the body is the one asked for, and others can be had.
     """
 
     total: int | None
     version: str
+    ranged: bool
 
     def readinto(self, buffer: memoryview) -> int:
         """Read into `buffer`: at least one byte, 0 once the body has ended. `IntegrityError` if it breaks off early."""
@@ -63,8 +65,14 @@ class Provider(Protocol):
         """The originals of a medium with fresh locators. `SourceGone` if the provider no longer has it."""
         ...
 
-    def open(self, original: Original, start: int = 0) -> AbstractContextManager[ByteSource]:
-        """Open the bytes of an original from `start` on. `LocatorExpired` if its locator must be resolved again."""
+    def open(
+        self, original: Original, start: int = 0, end: int | None = None, version: str = ""
+    ) -> AbstractContextManager[ByteSource]:
+        """Open the bytes of an original from `start` up to and without `end`, None meaning its own end.
+
+        A server that gives no ranges sends all of it if `start` is 0. `LocatorExpired` if the locator must be resolved
+        again, `SourceChanged` if the bytes are not those of `version`.
+        """
         ...
 
 

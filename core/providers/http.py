@@ -27,6 +27,7 @@ from core.errors import (
     IntegrityError,
     InvalidInput,
     LocatorExpired,
+    SourceChanged,
     TransientError,
 )
 from core.model import utc_now
@@ -159,24 +160,29 @@ def read_all(response: requests.Response, what: str) -> bytes:
 
 
 class HttpByteSource:
-    """A response body as `ByteSource`, from `start` of the file on.
+    """A response body as `ByteSource`, from `start` of the file up to `end`, or to its own end.
 
     Made only if the answer proves what it will deliver: no content encoding, the asked range, and a length or
     chunked framing by which a body that breaks off is known. Else `IntegrityError`.
     """
 
-    def __init__(self, response: requests.Response, start: int, what: str) -> None:
+    def __init__(self, response: requests.Response, start: int, end: int | None, version: str, what: str) -> None:
         self._raw = response.raw
+        # The standard library's response below urllib3's, as requests itself uses it: it alone reads into a buffer.
+        self._body: Any = response.raw._original_response
         self._what = what
         self._position = start
         headers = response.headers
         if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
             raise IntegrityError(f"{what} comes encoded though that was not asked for.")
         self.version = headers.get("ETag") or headers.get("Last-Modified") or ""
+        if version and self.version != version:
+            raise SourceChanged(f"{what} is no longer what it was when its transfer began.")
         declared = _content_length(headers, what)
-        self.total = declared
-        if response.status_code == requests.codes.partial_content:
-            self.total = _total_of_range(headers, start, declared, what)
+        self.total = self._end = declared
+        self.ranged = response.status_code == requests.codes.partial_content
+        if self.ranged:
+            self.total, self._end = _range_of(headers, start, end, declared, what)
         elif start:
             raise IntegrityError(f"{what} was asked for from byte {start:,} on, but comes from byte 0.")
         if self.total is None and not _is_chunked(headers):
@@ -190,19 +196,20 @@ class HttpByteSource:
         `IntegrityError` if it breaks off early, `TransientError` if nothing comes for 30 s.
         """
         try:
-            block = self._raw.read(len(buffer), decode_content=False)
+            count = int(self._body.readinto(buffer))
         except (urllib3.exceptions.TimeoutError, TimeoutError):
             raise TransientError(f"{self._what} stopped coming at byte {self._position:,}.") from None
         except _BROKEN as fault:
             raise self._broken_off(f"; {type(fault).__name__}") from None
-        buffer[: len(block)] = block
-        self._position += len(block)
-        if not block and len(buffer) and self.total is not None and self._position != self.total:
+        self._position += count
+        if self._body.isclosed():
+            self._raw.release_conn()
+        if not count and len(buffer) and self._end is not None and self._position != self._end:
             raise self._broken_off("")
-        return len(block)
+        return count
 
     def _broken_off(self, why: str) -> IntegrityError:
-        whole = "its end" if self.total is None else f"byte {self.total:,}"
+        whole = "its end" if self._end is None else f"byte {self._end:,}"
         return IntegrityError(f"{self._what} broke off at byte {self._position:,} before {whole}{why}.")
 
 
@@ -219,14 +226,18 @@ def _is_chunked(headers: Mapping[str, str]) -> bool:
     return headers.get("Transfer-Encoding", "").strip().lower().endswith("chunked")
 
 
-def _total_of_range(headers: Mapping[str, str], start: int, declared: int | None, what: str) -> int:
+def _range_of(
+    headers: Mapping[str, str], start: int, end: int | None, declared: int | None, what: str
+) -> tuple[int, int]:
+    """The whole file's length, and where the range ends that was given."""
     found = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
     if not found or int(found[1]) != start:
         raise IntegrityError(f"{what} was asked for from byte {start:,} on, but does not begin there.")
     total = int(found[3])
-    if int(found[2]) != total - 1 or declared not in (None, total - start):
+    given = int(found[2]) + 1
+    if given != min(total, end or total) or declared not in (None, given - start):
         raise IntegrityError(f"{what}: the answer covers less than was asked for, or contradicts itself.")
-    return total
+    return total, given
 
 
 @contextmanager
@@ -236,24 +247,28 @@ def open_download(
     what: str,
     *,
     start: int = 0,
+    end: int | None = None,
+    version: str = "",
     loopback: bool = True,
     clock: Callable[[], datetime] = utc_now,
 ) -> Iterator[ByteSource]:
-    """Open a signed download address from byte `start` on, without any credentials.
+    """Open a signed download address from byte `start` up to and without `end`, without any credentials.
 
     At most `MOST_REDIRECTS` redirects are followed, each to a safe address. `LocatorExpired` for 401, 403,
     404 and 410, `TransientError` for what may pass, `IntegrityError` for an answer that can't prove its
     length.
     """
     headers = {"Accept-Encoding": "identity", "Accept": "*/*"}
-    if start:
-        headers["Range"] = f"bytes={start}-"
+    if start or end is not None:
+        headers["Range"] = f"bytes={start}-{'' if end is None else end - 1}"
+        if version and not version.startswith("W/"):
+            headers["If-Range"] = version
     for _ in range(MOST_REDIRECTS + 1):
         require_safe_url(url, f"The download address of {what}", error=ApiShapeChanged, loopback=loopback)
         with closing(send(session, "GET", url, what, headers=headers)) as response:
             if response.status_code not in _REDIRECTS:
                 _require_download(response, what, clock)
-                yield HttpByteSource(response, start, what)
+                yield HttpByteSource(response, start, end, version, what)
                 return
             url = urljoin(url, response.headers.get("Location", ""))
     raise TransientError(f"{what} is redirected more than {MOST_REDIRECTS} times.")

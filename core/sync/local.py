@@ -20,7 +20,8 @@ from core.sync.plan import Plan, make_plan, read_manifest
 from core.sync.request import Run, SyncRequest
 from core.sync.summarize import Summary, summarize, summarize_plan
 from core.sync.transfer import Transfer, mark_failed
-from core.tracker.base import SyncTracker
+from core.tracker.base import Tracker
+from core.transfer import Engine, Watch
 
 T = TypeVar("T")
 
@@ -57,7 +58,7 @@ class LocalSync:
     def __init__(
         self,
         provider: Provider,
-        tracker: SyncTracker,
+        tracker: Tracker,
         archive: Archive,
         *,
         workers: int = 5,
@@ -101,7 +102,8 @@ class LocalSync:
         return make_plan(request, run, self._provider, self._tracker, self._archive, self._clock)
 
     def _transfer_all(self, media: Iterator[Medium], run: Run) -> None:
-        transfer = Transfer(self._provider, self._archive, self._tracker, run.run_id, self._clock)
+        engine = Engine(self._archive, self._tracker)
+        transfer = Transfer(self._provider, self._archive, self._tracker, engine, run.run_id, self._clock)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="transfer")
         try:
             in_flight: set[Future[None]] = set()
@@ -118,6 +120,7 @@ class LocalSync:
             raise
         finally:
             pool.shutdown(cancel_futures=True)
+            engine.close()
         raise Cancelled("Stopped as asked. What was confirmed stays; the next run goes on from here.")
 
     def _transfer_one(self, transfer: Transfer, medium: Medium) -> None:
@@ -130,7 +133,7 @@ class LocalSync:
         try:
             outcome = retry.retrying(
                 retry.TRANSFER,
-                lambda: transfer(medium, advance),
+                lambda: transfer(medium, Watch(advance)),
                 sleep=self._sleep,
                 on_retry=lambda error, seconds: self._observer.retrying(medium, error, seconds),
             )

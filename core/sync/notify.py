@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
 from core.model import Json
@@ -45,6 +46,8 @@ def about_summary(summary: Summary, run: Run) -> Notification:
     problems = []
     if summary.failed:
         problems.append(f"{summary.failed} of {summary.new} media could not be backed up")
+    if summary.damaged:
+        problems.append(f"{len(summary.damaged)} recordings were damaged before they came here")
     if summary.unseen:
         problems.append(f"{summary.unseen} media of the library were not listed")
     lines = [f"What happened: {' and '.join(problems) or 'nothing to worry about'}."]
@@ -72,11 +75,18 @@ def _figures(summary: Summary) -> list[str]:
 
 
 def _failures(summary: Summary) -> list[str]:
-    told = summary.to_json()["failures"]
-    lines = [f"- {one['filename'] or '(no name)'} ({one['media_id']}): {one['error']}" for one in told]
-    if summary.failed > len(told):
-        lines.append(f"… and {summary.failed - len(told)} more; the run's report lists them all.")
-    return ["", "Failed media:", *lines] if lines else []
+    told = summary.to_json()
+    failed, damaged = _lines(told["failures"]), _lines(told["damaged"])
+    if summary.failed > len(failed):
+        failed.append(f"… and {summary.failed - len(failed)} more; the run's report lists them all.")
+    return [
+        *(["", "Failed media:", *failed] if failed else []),
+        *(["", "Archived as they were, but damaged recordings:", *damaged] if damaged else []),
+    ]
+
+
+def _lines(media: Iterable[Json]) -> list[str]:
+    return [f"- {one['filename'] or '(no name)'} ({one['media_id']}): {one['error']}" for one in media]
 
 
 def _compose(subject: str, lines: list[str], run: Run) -> Notification:

@@ -18,7 +18,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """Every original of the medium is in the archive. `moved` is what this run transferred of `length` (bytes)."""
+    """Every original of the medium is in the archive. `moved` is what this run transferred of `length` (bytes).
+
+    `damage` says what is wrong with a recording that was damaged at its source already.
+    """
 
     outcome: ClassVar[str] = "transferred"
     media_id: str
@@ -26,6 +29,7 @@ class Transferred:
     length: int
     moved: int
     seconds: float
+    damage: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,4 +59,21 @@ class CredentialsDied:
     cause: str
 
 
-TransferOutcome = Transferred | NotReady | Gone | CredentialsDied
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The time of this invocation did not suffice: the next call goes on. `moved` is what this one did (bytes)."""
+
+    outcome: ClassVar[str] = "unfinished"
+    media_id: str
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another run is transferring the medium."""
+
+    outcome: ClassVar[str] = "busy"
+    media_id: str
+
+
+TransferOutcome = Transferred | NotReady | Gone | CredentialsDied | Unfinished | Busy

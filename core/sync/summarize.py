@@ -15,8 +15,8 @@ from core.model import Json, Medium, Reason, Record, Status, utc_now
 from core.sync.outcomes import Failure
 from core.sync.plan import Plan, read_manifest
 from core.sync.request import Run
-from core.sync.transfer import mark_failed
-from core.tracker.base import SyncTracker
+from core.sync.transfer import DAMAGED, mark_failed, medium_lease
+from core.tracker.base import Tracker
 
 _BATCH = 100
 _FAILURES_TOLD = 20
@@ -42,6 +42,7 @@ class FailedMedium:
 class Summary:
     """What a run came to. Counts are media, `bytes_transferred` what this run itself moved, `unseen` as in `Plan`.
 
+    `damaged` are those of the completed that arrived whole, but were damaged recordings at their source already.
     `failure` is set where the run as a whole failed: rejected credentials, or more failed media than are tolerated.
     """
 
@@ -58,6 +59,7 @@ class Summary:
     bytes_transferred: int
     duration_seconds: float
     failures: tuple[FailedMedium, ...] = ()
+    damaged: tuple[FailedMedium, ...] = ()
     novelties: tuple[str, ...] = ()
     failure: Failure | None = None
 
@@ -77,6 +79,7 @@ class Summary:
             "bytes_transferred": self.bytes_transferred,
             "duration_seconds": self.duration_seconds,
             "failures": [one.to_json() for one in self.failures[:_FAILURES_TOLD]],
+            "damaged": [one.to_json() for one in self.damaged[:_FAILURES_TOLD]],
             "novelties": list(self.novelties),
         }
 
@@ -90,6 +93,7 @@ class _Count:
     moved: int = 0
     credentials_died: bool = False
     failures: list[FailedMedium] = field(default_factory=list)
+    damaged: list[FailedMedium] = field(default_factory=list)
     untouched: list[Medium] = field(default_factory=list)
     vanished: list[Medium] = field(default_factory=list)
 
@@ -97,7 +101,7 @@ class _Count:
 def summarize(
     plan: Plan,
     run: Run,
-    tracker: SyncTracker,
+    tracker: Tracker,
     archive: Archive,
     *,
     tolerance_percent: float = 100.0,
@@ -106,7 +110,10 @@ def summarize(
     """Reconcile manifest and tracker, mark transfers that vanished as failed, and store the run's report."""
     count = _reconcile(read_manifest(archive, plan.manifest_key), plan.provider, run, tracker)
     for medium in count.vanished:
-        _fail_vanished(medium, run, tracker, count, clock)
+        if tracker.held(medium_lease(medium.provider, medium.media_id)):
+            count.waiting += 1  # another run is at it
+        else:
+            _fail_vanished(medium, run, tracker, count, clock)
     summary = _judge(plan, run, count, tolerance_percent, clock())
     report = summary.to_json() | {"failures": [one.to_json() for one in summary.failures]}
     archive.put_document(report_key(run.run_id), json.dumps(report, ensure_ascii=False, indent=1).encode())
@@ -118,7 +125,7 @@ def summarize_plan(plan: Plan, run: Run, now: datetime) -> Summary:
     return _judge(plan, run, _Count(), 100.0, now)
 
 
-def _reconcile(media: Iterator[Medium], provider: str, run: Run, tracker: SyncTracker) -> _Count:
+def _reconcile(media: Iterator[Medium], provider: str, run: Run, tracker: Tracker) -> _Count:
     count = _Count()
     while batch := list(islice(media, _BATCH)):
         records = tracker.get(provider, [medium.media_id for medium in batch])
@@ -136,8 +143,12 @@ def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _
     record = records.get(medium.media_id)
     if record is not None and record.status is Status.COMPLETED:
         count.completed += 1
-        count.moved += record.moved if record.run_id == run.run_id else 0
-    elif record is None or record.run_id != run.run_id or record.reason == Reason.PLANNED:
+        if record.run_id == run.run_id:
+            count.moved += record.moved
+            if record.error_type == DAMAGED:
+                damaged = FailedMedium(medium.media_id, medium.filename, record.error, record.error_type)
+                count.damaged.append(damaged)
+    elif record is None or record.reason == Reason.PLANNED or not _is_news(record, run):
         count.untouched.append(medium)
     elif record.status is Status.FAILED:
         count.failures.append(FailedMedium(medium.media_id, medium.filename, record.error, record.error_type))
@@ -145,7 +156,7 @@ def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _
         count.gone += 1
     elif record.reason == Reason.NOT_READY:
         count.not_ready += 1
-        count.moved += record.moved
+        count.moved += record.moved if record.run_id == run.run_id else 0
     elif record.reason == Reason.CREDENTIALS:
         count.waiting += 1
         count.credentials_died = True
@@ -155,9 +166,12 @@ def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _
         count.vanished.append(medium)
 
 
-def _fail_vanished(
-    medium: Medium, run: Run, tracker: SyncTracker, count: _Count, clock: Callable[[], datetime]
-) -> None:
+def _is_news(record: Record, run: Run) -> bool:
+    """Whether a record was written since the run began: by the run itself, or by another one at the same time."""
+    return record.run_id == run.run_id or record.updated_at >= run.started_at
+
+
+def _fail_vanished(medium: Medium, run: Run, tracker: Tracker, count: _Count, clock: Callable[[], datetime]) -> None:
     error = "The transfer ended without a word: neither success nor failure was recorded. The next run tries it again."
     if mark_failed(medium, run.run_id, VANISHED, error, tracker, clock):
         count.failures.append(FailedMedium(medium.media_id, medium.filename, error, VANISHED))
@@ -181,6 +195,7 @@ def _judge(plan: Plan, run: Run, count: _Count, tolerance_percent: float, now: d
         bytes_transferred=count.moved,
         duration_seconds=round((now - run.started_at).total_seconds(), 3),
         failures=tuple(count.failures),
+        damaged=tuple(count.damaged),
         novelties=plan.novelties,
     )
     if failed or plan.unseen or count.credentials_died:

@@ -5,18 +5,34 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from core.archive.base import Archive, Label
 from core.archive.keys import catalog_key, original_keys
-from core.errors import Cancelled, CredentialsRejected, SourceGone, public_text
+from core.errors import Cancelled, CredentialsRejected, SourceGone, TransientError, public_text
 from core.model import Medium, Offer, Original, Reason, Record, Status, Stored, format_time, utc_now
 from core.providers.base import Provider
-from core.sync.outcomes import CredentialsDied, Gone, NotReady, TransferOutcome, Transferred
-from core.tracker.base import SyncTracker
-from core.transfer import Source, move
-from core.transfer.engine import Advance
+from core.sync.outcomes import Busy, CredentialsDied, Gone, NotReady, TransferOutcome, Transferred, Unfinished
+from core.tracker.base import Leases, Tracker
+from core.transfer import UNWATCHED, Engine, Source, Watch
+from core.transfer.job import LAST_START
+
+#: Type of the error on the record of a medium that is archived, but was damaged at its source already.
+DAMAGED = "DamagedAtSource"
+
+#: Seconds for which a medium is one run's, and after which that run says that it is still at it.
+LEASE_SECONDS = 300.0
+_RENEW_AFTER = 60.0
+
+#: Originals of one medium on their way at once: the frames of a burst are many and small.
+_AT_ONCE = 8
+
+
+def medium_lease(provider: str, media_id: str) -> str:
+    """The lease that a run holds while it transfers a medium."""
+    return f"{provider}#medium-{media_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +41,38 @@ class Transfer:
 
     provider: Provider
     archive: Archive
-    tracker: SyncTracker
+    tracker: Tracker
+    engine: Engine
     run_id: str
     clock: Callable[[], datetime] = field(default=utc_now)
 
-    def __call__(self, medium: Medium, advance: Advance = lambda _: None) -> TransferOutcome:
+    def __call__(self, medium: Medium, watch: Watch = UNWATCHED) -> TransferOutcome:
         """Transfer one medium and record where it stands.
 
         Faults are raised with the medium IN_PROGRESS: the caller tries again as `retry.TRANSFER` says, then calls
-        `mark_failed`. Originals that an earlier attempt had confirmed are not moved again.
+        `mark_failed`. What an earlier attempt had confirmed, originals and parts of them, is not moved again.
         """
-        started = time.monotonic()
+        lease = medium_lease(medium.provider, medium.media_id)
+        if not self.tracker.acquire(lease, self.run_id, LEASE_SECONDS):
+            return Busy(medium.media_id)
+        try:
+            outcome = self._transfer(medium, _Attempt(self.tracker, lease, self.run_id, watch))
+        except Cancelled:
+            self.tracker.release(lease, self.run_id)
+            raise
+        if not isinstance(outcome, Unfinished):
+            self.tracker.release(lease, self.run_id)
+        return outcome
+
+    def _transfer(self, medium: Medium, attempt: _Attempt) -> TransferOutcome:
+        record = self.tracker.get(medium.provider, [medium.media_id]).get(medium.media_id)
+        if record and record.status is Status.COMPLETED:  # since this run was planned
+            return Transferred(medium.media_id, record.originals, record.length, 0, attempt.seconds)
+        attempt.is_first = record is None or (record.status is Status.PENDING and record.reason == Reason.PLANNED)
         self._save(medium, Status.IN_PROGRESS)
         try:
             offer = self.provider.resolve(medium)
-            stored = [
-                self._archived(medium, original, key, advance)
-                for original, key in zip(offer.originals, original_keys(medium, offer.originals), strict=True)
-            ]
+            stored = self._archive_all(medium, offer.originals, attempt)
         except SourceGone as error:
             self._save(medium, Status.SOURCE_GONE, reason=str(error))
             return Gone(medium.media_id)
@@ -52,7 +82,40 @@ class Transfer:
         except Cancelled:
             self._save(medium, Status.PENDING, reason=Reason.CANCELLED)
             raise
-        return self._conclude(medium, offer, stored, time.monotonic() - started)
+        if None not in stored:
+            return self._conclude(medium, offer, [one for one in stored if one], attempt.seconds)
+        if not attempt.moved:
+            raise TransientError(f"Nothing of {medium.media_id} arrived within the time of one invocation.")
+        return Unfinished(medium.media_id, attempt.moved)
+
+    def _archive_all(self, medium: Medium, originals: Sequence[Original], attempt: _Attempt) -> Sequence[Stored | None]:
+        """What the archive confirmed of each original, None where the time did not suffice."""
+        keys = original_keys(medium, originals)
+        if len(originals) <= 1:
+            return [self._archived(medium, *pair, attempt) for pair in zip(originals, keys, strict=True)]
+        with ThreadPoolExecutor(min(_AT_ONCE, len(originals)), thread_name_prefix="original") as pool:
+            futures = [
+                pool.submit(self._archived, medium, original, key, attempt)
+                for original, key in zip(originals, keys, strict=True)
+            ]
+        # One that fails does not keep the others from arriving: what they bring need not be brought again.
+        return [future.result() for future in futures]
+
+    def _archived(self, medium: Medium, original: Original, key: str, attempt: _Attempt) -> Stored | None:
+        if attempt.moved and attempt.watch.remaining() < LAST_START:
+            return None
+        label = Label(
+            provider=medium.provider,
+            media_id=medium.media_id,
+            item_number=original.item_number,
+            role=original.role,
+            captured_at=medium.captured_at,
+            run_id=self.run_id,
+            tags={"Source": self.provider.title, "AutoSync": "True"},
+        )
+        watch = replace(attempt.watch, advance=attempt.advance)
+        source = Source(self.provider, medium, original)
+        return self.engine.move(source, key, label, watch, is_new=attempt.is_first)
 
     def _conclude(self, medium: Medium, offer: Offer, stored: Sequence[Stored], seconds: float) -> TransferOutcome:
         length = sum(one.length for one in stored)
@@ -64,24 +127,9 @@ class Transfer:
             missing = offer.missing or "no original is offered yet"
             self.tracker.save(replace(sums, status=Status.PENDING, reason=Reason.NOT_READY, error=missing))
             return NotReady(medium.media_id, missing, moved)
-        self.tracker.save(sums)
-        return Transferred(medium.media_id, len(stored), length, moved, seconds)
-
-    def _archived(self, medium: Medium, original: Original, key: str, advance: Advance) -> Stored:
-        source = Source(self.provider, medium, original)
-        found = self.archive.find(key)
-        if found and source.length() in (None, found.length):
-            return found
-        label = Label(
-            provider=medium.provider,
-            media_id=medium.media_id,
-            item_number=original.item_number,
-            role=original.role,
-            captured_at=medium.captured_at,
-            run_id=self.run_id,
-            tags={"Source": self.provider.title, "AutoSync": "True"},
-        )
-        return move(source, self.archive, key, label, advance)
+        damage = "; ".join(f"{one.key.rpartition('/')[2]}: {one.damage}" for one in stored if one.damage)
+        self.tracker.save(replace(sums, error_type=DAMAGED, error=damage) if damage else sums)
+        return Transferred(medium.media_id, len(stored), length, moved, seconds, damage)
 
     def _write_catalog(self, medium: Medium, offer: Offer, stored: Sequence[Stored]) -> None:
         entry = medium.to_json() | {
@@ -115,18 +163,45 @@ class Transfer:
         self.tracker.save(self._record(medium, status, reason))
 
 
+class _Attempt:
+    """One attempt at a medium: it keeps the lease and counts the bytes."""
+
+    def __init__(self, leases: Leases, lease: str, owner: str, watch: Watch) -> None:
+        self.watch = watch
+        self.moved = 0
+        self.is_first = False
+        self._leases = leases
+        self._lease = lease
+        self._owner = owner
+        self._began = self._renewed = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._began
+
+    def advance(self, count: int) -> None:
+        self.moved += count
+        now = time.monotonic()
+        if now - self._renewed > _RENEW_AFTER:
+            if not self._leases.acquire(self._lease, self._owner, LEASE_SECONDS):
+                raise TransientError("Another run has taken the medium over, because this one was silent for too long.")
+            self._renewed = now
+        self.watch.advance(count)
+
+
 def mark_failed(
     medium: Medium,
     run_id: str,
     error_type: str,
     error: str,
-    tracker: SyncTracker,
+    tracker: Tracker,
     clock: Callable[[], datetime] = utc_now,
 ) -> bool:
     """Record that a medium could not be transferred in this run; the next run tries it again.
 
     False if it is COMPLETED after all: a confirmed medium never becomes failed.
     """
+    tracker.release(medium_lease(medium.provider, medium.media_id), run_id)
     return tracker.save(
         Record(
             provider=medium.provider,

@@ -28,6 +28,22 @@ class SyncTracker(Protocol):
         ...
 
 
+class Checkpoints(Protocol):
+    """Small texts by name, by which work that was interrupted is found again."""
+
+    def recall(self, name: str) -> str:
+        """What was kept under `name`, "" if nothing is."""
+        ...
+
+    def keep(self, name: str, text: str) -> None:
+        """Keep `text` under `name`, in place of what was."""
+        ...
+
+    def drop(self, name: str) -> None:
+        """Forget what was kept under `name`."""
+        ...
+
+
 class Leases(Protocol):
     """Named leases that expire by themselves, shared by all workers of a sync."""
 
@@ -42,3 +58,7 @@ class Leases(Protocol):
     def held(self, name: str) -> bool:
         """Whether anybody has the lease now."""
         ...
+
+
+class Tracker(SyncTracker, Leases, Checkpoints, Protocol):
+    """What all workers of a sync share."""

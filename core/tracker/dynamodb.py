@@ -1,7 +1,8 @@
 """The tracker in a DynamoDB table: hash key `provider`, range key `media_id`.
 
 `unfinished` is set (to the provider) only on records that are not final, so that the index `unfinished-index` holds
-nothing else. Leases are items of their own with the hash key `lease` and an `expires_at` for the table's TTL.
+nothing else. Leases and checkpoints are items of their own, with the hash keys `lease` and `checkpoint` and an
+`expires_at` for the table's TTL.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ UNFINISHED_INDEX = "unfinished-index"
 _BATCH = 100
 _WRITERS = 8
 _LEASE = "lease"
+_CHECKPOINT = "checkpoint"
+_CHECKPOINT_SECONDS = 14 * 24 * 3600
 _TEXTS = ("run_id", "filename", "reason", "error_type", "error")
 _NUMBERS = ("originals", "length", "moved")
 
@@ -118,6 +121,25 @@ class DynamoTracker:
         for page in pages:
             yield from map(_record, page["Items"])
 
+    def recall(self, name: str) -> str:
+        """What was kept under `name`."""
+        item = self._read(_CHECKPOINT, name)
+        return _text(item, "text") if item else ""
+
+    def keep(self, name: str, text: str) -> None:
+        """Keep `text` under `name`, for longer than the bucket keeps an upload that nobody completes."""
+        expires = ceil(self._clock().timestamp() + _CHECKPOINT_SECONDS)
+        item = _key(_CHECKPOINT, name) | {"text": {"S": text}, "expires_at": {"N": str(expires)}}
+        self._client.put_item(TableName=self._table, Item=item)
+
+    def drop(self, name: str) -> None:
+        """Forget what was kept under `name`."""
+        self._client.delete_item(TableName=self._table, Key=_key(_CHECKPOINT, name))
+
+    def _read(self, kind: str, name: str) -> _Item | None:
+        told = self._client.get_item(TableName=self._table, Key=_key(kind, name), ConsistentRead=True)
+        return told.get("Item")
+
     def acquire(self, name: str, owner: str, seconds: float) -> bool:
         """Take or renew a lease."""
         now = self._clock().timestamp()
@@ -147,7 +169,7 @@ class DynamoTracker:
 
     def held(self, name: str) -> bool:
         """Whether anybody has the lease now."""
-        item = self._client.get_item(TableName=self._table, Key=_key(_LEASE, name), ConsistentRead=True).get("Item")
+        item = self._read(_LEASE, name)
         return item is not None and float(item["until"]["N"]) > self._clock().timestamp()
 
 

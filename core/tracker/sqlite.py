@@ -32,6 +32,7 @@ CREATE TABLE IF NOT EXISTS media (
 CREATE INDEX IF NOT EXISTS unfinished ON media (provider, media_id)
   WHERE status NOT IN ('COMPLETED', 'SOURCE_GONE')
 """,
+    "CREATE TABLE IF NOT EXISTS checkpoints (name TEXT PRIMARY KEY, text TEXT) WITHOUT ROWID",
     "CREATE TABLE IF NOT EXISTS leases (name TEXT PRIMARY KEY, owner TEXT, expires_at REAL) WITHOUT ROWID",
     f"PRAGMA application_id = {_APPLICATION_ID}",
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
@@ -139,6 +140,22 @@ class SqliteTracker:
                 return
             yield from map(_record, rows)
             last = rows[-1][1]
+
+    def recall(self, name: str) -> str:
+        """What was kept under `name`."""
+        with self._lock:
+            kept = self._connection.execute("SELECT text FROM checkpoints WHERE name = ?", (name,)).fetchone()
+        return kept[0] if kept else ""
+
+    def keep(self, name: str, text: str) -> None:
+        """Keep `text` under `name`."""
+        with self._transaction() as connection:
+            connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (name, text))
+
+    def drop(self, name: str) -> None:
+        """Forget what was kept under `name`."""
+        with self._transaction() as connection:
+            connection.execute("DELETE FROM checkpoints WHERE name = ?", (name,))
 
     def acquire(self, name: str, owner: str, seconds: float) -> bool:
         """Take or renew a lease."""

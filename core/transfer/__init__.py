@@ -1,6 +1,7 @@
 """Moving the bytes of one original."""
 
-from core.transfer.engine import move
+from core.transfer.engine import Engine
 from core.transfer.source import Source
+from core.transfer.watch import UNWATCHED, Progress, Watch
 
-__all__ = ["Source", "move"]
+__all__ = ["UNWATCHED", "Engine", "Progress", "Source", "Watch"]

@@ -1,71 +1,388 @@
-"""Moves one original from its source into the archive with memory of one part, hashing the bytes on their way.
+"""Moves one original from its source into the archive: in parallel, in bounded memory, never starting over.
 
-The seam for a parallel and resumable engine is `move`: it alone decides how a source is read and how parts are written;
-`Source.open(start)` and `Upload.write_part(number, …)` already take any range and any order.
+A file that is longer than the archive's smallest part, from a server that gives ranges, goes part by part: each is read
+into a buffer over a connection of its own, hashed on the way, and sent from that buffer. What the archive has confirmed
+is never fetched again: the upload itself is the checkpoint, and only its name is kept beside it. Everything else is
+read in one stream.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import random
+import time
+from collections import deque
 from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import replace
 
-from core.archive.base import Archive, Label, Upload
-from core.errors import IntegrityError
+from core.archive.base import Archive, Label, Shape, Upload
+from core.errors import IntegrityError, LocatorExpired, SourceChanged, TransientError
 from core.model import Stored
 from core.providers.base import ByteSource
+from core.retry import PART, retrying
+from core.tracker.base import Checkpoints
+from core.transfer import recording
+from core.transfer.buffers import Buffers
+from core.transfer.job import MIB, Job, Reading, Task, part_size
+from core.transfer.pace import Pace
 from core.transfer.source import Source
+from core.transfer.watch import UNWATCHED, Advance, Progress, Watch
 
 #: Bytes asked for at once: between two reads a user's wish to stop is heard and progress is told.
-READ_SIZE = 1024 * 1024
+READ_SIZE = MIB
 
-Advance = Callable[[int], None]
+#: Connections that move parts at once at most, and memory for their parts (bytes), for one process.
+CONNECTIONS = 12
+MEMORY = 144 * MIB
+
+#: Part of a source whose length nobody knows: enough for 640 GB in 10,000 parts.
+PART_SIZE_UNKNOWN = 64 * MIB
+
+#: Seconds before the end of an invocation at which parts on their way are given up.
+GIVE_UP = 3.0
+
+#: Times that a file is begun afresh because its source has changed under way.
+_FRESH_STARTS = 3
 
 
-def move(source: Source, archive: Archive, key: str, label: Label, advance: Advance = lambda _: None) -> Stored:
-    """Store the source at `key` and return what the archive confirmed.
+class _RefusedError(Exception):
+    """Who follows a transfer wants it to end, with this error."""
 
-    `advance` is told the bytes of each read; what it raises stops the transfer. An empty, short or long body raises
-    `IntegrityError` and leaves no object; a multipart upload that fails is aborted.
-    """
-    with source.open() as body:
-        digest = hashlib.sha256()
-        size = archive.part_size(body.total)
-        buffer = memoryview(bytearray(size if body.total is None else max(1, min(size, body.total))))
-        filled = _fill(body, buffer, advance)
-        digest.update(buffer[:filled])
-        if filled < len(buffer) or filled == body.total:
-            _require_whole(key, filled, body)
-            return archive.put(key, buffer[:filled], label, digest.hexdigest())
-        upload = archive.start(key, label)
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+
+class _GivenUpError(Exception):
+    """A part on its way is given up, because another failed or the time is over."""
+
+
+class Engine:
+    """Moves originals into `archive` for all threads of a process; `memory` bytes hold the parts of all of them."""
+
+    def __init__(
+        self,
+        archive: Archive,
+        checkpoints: Checkpoints,
+        *,
+        connections: int = CONNECTIONS,
+        memory: int = MEMORY,
+        draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._archive = archive
+        self._checkpoints = checkpoints
+        self._connections = connections
+        self._memory = memory
+        self._draw = draw
+        self._clock = clock
+        self._buffers = Buffers(memory)
+        self._pace = Pace(connections, clock=clock)
+        self._pool = ThreadPoolExecutor(connections, thread_name_prefix="part")
+
+    def close(self) -> None:
+        """End its threads; nothing may be on its way any more."""
+        self._pool.shutdown()
+
+    def move(
+        self, source: Source, key: str, label: Label, watch: Watch = UNWATCHED, *, is_new: bool = False
+    ) -> Stored | None:
+        """Store the source at `key` and return what the archive confirmed; None if the time did not suffice.
+
+        Then the next call goes on where this one stopped, as it does after an error or a crash. An object that is
+        already there and of the same length and version is not moved again. An empty, short or long body raises
+        `IntegrityError` and leaves no object. `is_new` says that no attempt was made before: a small file is then sent
+        without a look at what is there, on the condition that nothing is.
+        """
+        task = Task(source, key, label, watch, replaces=False)
+        for _ in range(_FRESH_STARTS):
+            try:
+                return self._begin(task) if is_new else self._go_on(task)
+            except SourceChanged:
+                self._forget(task)
+                is_new = False
+        raise TransientError(f"The source of {key} changes again and again. It is tried again later.")
+
+    def _begin(self, task: Task) -> Stored | None:
+        """Move a file of which nothing should be there."""
+        smallest = self._archive.limits.smallest
+        with task.source.open(0, smallest) as body:
+            if body.total is None or body.total > smallest:
+                found = self._archive.find(task.key)
+                if found and _is_of(found, body):
+                    return found
+                task = replace(task, replaces=found is not None)
+            return self._moved(task, body, body, "")
+
+    def _go_on(self, task: Task) -> Stored | None:
+        """Move a file of which all or some may be there."""
+        found, checkpoint = self._archive.find(task.key), self._checkpoints.recall(task.key)
+        is_there = bool(found or checkpoint)
+        with task.source.open(0, 1 if is_there else self._archive.limits.smallest) as body:
+            if found and _is_of(found, body):
+                self._forget(task)
+                return found
+            task = replace(task, replaces=found is not None)
+            return self._moved(task, body, None if is_there else body, checkpoint)
+
+    def _moved(self, task: Task, told: ByteSource, first: ByteSource | None, checkpoint: str) -> Stored | None:
+        """Move what `told` tells of; `first` is its open beginning, if that is more than one byte."""
+        task = replace(task, label=replace(task.label, source_version=told.version))
+        if not told.ranged or told.total is None:
+            return self._stream(task, told)
+        if told.total > self._archive.limits.smallest:
+            return self._in_parts(task, told, told.total, first, checkpoint)
+        return self._at_once(task, told.total, told.version, first)
+
+    def _at_once(self, task: Task, length: int, version: str, body: ByteSource | None) -> Stored:
+        """Move a file that is not longer than a part."""
+        with self._buffers.take(length) as buffer:
+            digest = self._read(Reading(task, version, length), buffer, 0, length, body)
+            label = replace(task.label, damage=_damage(task.key, length, lambda start, end: bytes(buffer[start:end])))
+            return self._archive.put(task.key, buffer, label, digest.hex(), replaces=task.replaces)
+
+    # ---------------------------------------------------------------- one stream
+    def _stream(self, task: Task, body: ByteSource) -> Stored:
+        def advance(count: int) -> None:
+            if task.watch.remaining() < GIVE_UP:
+                raise TransientError(
+                    f"{task.key} takes longer than one invocation, and its server gives no ranges to go on from."
+                )
+            task.watch.advance(count)
+
+        key, label = task.key, task.label
+        if body.total is None:
+            size = min(max(PART_SIZE_UNKNOWN, self._archive.limits.smallest), self._memory)
+        else:
+            size = min(body.total, part_size(body.total, self._archive.limits, self._connections, self._memory))
+        with self._buffers.take(size) as buffer:
+            digest = hashlib.sha256()
+            filled = _fill(body, buffer, digest.update, advance)
+            if filled < len(buffer) or filled == body.total:
+                _require_whole(key, filled, body)
+                label = replace(label, damage=_damage(key, filled, lambda start, end: bytes(buffer[start:end])))
+                return self._archive.put(key, buffer[:filled], label, digest.hexdigest(), replaces=task.replaces)
+            upload = self._archive.start(key, label, Shape(size, None), replaces=task.replaces)
+            try:
+                length = _stream_parts(body, upload, buffer, advance)
+                _require_whole(key, length, body)
+                return upload.complete(length)
+            except BaseException:
+                upload.abort()
+                raise
+
+    # ----------------------------------------------------------------- in parts
+    def _in_parts(
+        self, task: Task, body: ByteSource, length: int, first: ByteSource | None, checkpoint: str
+    ) -> Stored | None:
+        job = self._resumed(task, body, length, checkpoint) if checkpoint else None
+        if job is None:
+            job = self._begun(task, body, length)
+        if not self._bring_all(job, first):
+            return None
         try:
-            length = _move_parts(body, upload, buffer, digest.update, advance)
-            _require_whole(key, length, body)
-            return upload.complete(length, digest.hexdigest())
+            stored = job.upload.complete(length)
+        except IntegrityError:
+            self._forget(task)
+            raise
+        self._checkpoints.drop(task.key)
+        return stored
+
+    def _resumed(self, task: Task, body: ByteSource, length: int, checkpoint: str) -> Job | None:
+        """The upload that an earlier attempt has begun, if its source is still the same."""
+        known = json.loads(checkpoint)
+        if not body.version or (length, body.version) != (known["length"], known["version"]):
+            self._forget(task)
+            return None
+        shape = Shape(known["part_size"], length)
+        label = replace(task.label, damage=known["damage"])
+        upload = self._archive.resume(task.key, label, shape, known["upload_id"], replaces=task.replaces)
+        return self._job(task, body.version, upload, shape, length) if upload else None
+
+    def _begun(self, task: Task, body: ByteSource, length: int) -> Job:
+        version = body.version
+
+        def read(start: int, end: int) -> bytes:
+            with task.source.open(start, end, version) as piece, memoryview(bytearray(end - start)) as view:
+                return bytes(view[: _fill(piece, view, _ignore, _ignore)])
+
+        shape = Shape(part_size(length, self._archive.limits, self._connections, self._memory), length)
+        label = replace(task.label, damage=_damage(task.key, length, read))
+        upload = self._archive.start(task.key, label, shape, replaces=task.replaces)
+        known = {
+            "upload_id": upload.upload_id,
+            "part_size": shape.part_size,
+            "length": length,
+            "version": version,
+            "damage": label.damage,
+        }
+        self._checkpoints.keep(task.key, json.dumps(known))
+        return self._job(task, version, upload, shape, length)
+
+    def _job(self, task: Task, version: str, upload: Upload, shape: Shape, length: int) -> Job:
+        return Job(task, version, length, upload=upload, shape=shape, began=self._clock())
+
+    def _bring_all(self, job: Job, first: ByteSource | None) -> bool:
+        """Bring the parts that are missing; False if the time did not suffice. The first error stops the others."""
+        running: dict[Future[int], int] = {}
+        try:
+            return self._bring_missing(job, first, running)
         except BaseException:
-            upload.abort()
+            job.stop.set()
+            wait(running)
             raise
 
+    def _bring_missing(self, job: Job, first: ByteSource | None, running: dict[Future[int], int]) -> bool:
+        missing = deque(job.missing())
+        error: BaseException | None = None
+        while (missing and not job.is_late and not error) or running:
+            while missing and not job.is_late and not error and self._pace.enter():
+                number = missing.popleft()
+                body = first if number == 1 else None
+                running[self._pool.submit(self._bring, job, number, body)] = number
+            if not running:
+                job.stop.wait(0.05)  # other transfers have all the connections
+            done, _ = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+            for future in done:
+                number = running.pop(future)
+                error = self._settle(job, future, error)
+                if future.exception():
+                    missing.append(number)
+            if error or job.task.watch.remaining() < GIVE_UP:
+                job.stop.set()
+            self._tell(job)
+        if error:
+            raise error
+        return not missing
 
-def _move_parts(
-    body: ByteSource, upload: Upload, buffer: memoryview, hash_bytes: Callable[[memoryview], None], advance: Advance
-) -> int:
+    def _settle(self, job: Job, future: Future[int], error: BaseException | None) -> BaseException | None:
+        """Count what became of a part; the error that ends the transfer, if there is one."""
+        failure = future.exception()
+        if failure is None:
+            job.arrived += future.result()
+        return error if error or isinstance(failure, _GivenUpError) else failure
+
+    def _bring(self, job: Job, number: int, body: ByteSource | None) -> int:
+        """Read a part and send it; its length. Read anew is only what did not arrive."""
+        start, end = job.span(number)
+        arrived = 0
+        try:
+            with self._buffers.take(job.shape.part_size) as buffer:
+                began = self._clock()
+                if job.is_late:
+                    raise _GivenUpError  # the time went by while other parts had the memory
+                part = buffer[: end - start]
+                digest = self._read(job, part, start, end, body)
+                self._patiently(job, lambda: job.upload.write_part(number, part, digest))
+                arrived = end - start
+                job.slowest = max(job.slowest, self._clock() - began)
+            return arrived
+        finally:
+            self._pace.leave(arrived)
+
+    def _read(self, job: Reading, part: memoryview, start: int, end: int, body: ByteSource | None) -> bytes:
+        filled, digest = 0, hashlib.sha256()
+
+        def hear(count: int) -> None:
+            nonlocal filled
+            filled += count
+            if job.stop.is_set():
+                raise _GivenUpError
+            try:
+                job.task.watch.advance(count)
+            except Exception as error:
+                raise _RefusedError(error) from None
+
+        def read() -> None:
+            nonlocal body
+            opened, body = body, None
+            if opened:
+                _fill(opened, part[filled:], digest.update, hear)
+            if filled < len(part):
+                with job.task.source.open(start + filled, end, job.version) as source:
+                    if source.total != job.length:
+                        raise SourceChanged(f"The source of {job.task.key} has another length now.")
+                    _fill(source, part[filled:], digest.update, hear)
+            if filled < len(part):
+                raise IntegrityError(f"A part of the source of {job.task.key} ended early. It is tried again.")
+
+        try:
+            self._patiently(job, read)
+        except _RefusedError as refused:
+            raise refused.error from None
+        return digest.digest()
+
+    def _patiently(self, job: Reading, work: Callable[[], None]) -> None:
+        def hear(error: BaseException, _: float) -> None:
+            job.retries += 1
+            if isinstance(error, TransientError) and not isinstance(error, LocatorExpired):
+                self._pace.slow_down()
+
+        def pause(seconds: float) -> None:
+            if job.stop.wait(seconds):
+                raise _GivenUpError
+
+        retrying(PART, work, sleep=pause, draw=self._draw, on_retry=hear)
+
+    def _tell(self, job: Job) -> None:
+        now = self._clock()
+        if now - job.told < job.task.watch.interval:
+            return
+        job.told = now
+        confirmed = job.upload.parts()
+        arrived = sum(confirmed.values())
+        rate = job.arrived / max(now - job.began, 1e-6)
+        eta = (job.length - arrived) / rate if rate else None
+        job.task.watch.progress(Progress(job.task.key, arrived, job.length, len(confirmed), job.retries, rate, eta))
+
+    def _forget(self, task: Task) -> None:
+        """Throw away what has arrived of a source that is no longer the same, or that is not needed."""
+        checkpoint = self._checkpoints.recall(task.key)
+        if not checkpoint:
+            return
+        known = json.loads(checkpoint)
+        shape = Shape(known["part_size"], known["length"])
+        if upload := self._archive.resume(task.key, task.label, shape, known["upload_id"]):
+            upload.abort()
+        self._checkpoints.drop(task.key)
+
+
+def _damage(key: str, length: int, read: Callable[[int, int], bytes]) -> str:
+    is_recording = key.rpartition(".")[2].lower() in recording.EXTENSIONS
+    return recording.damage(length, read) if is_recording else ""
+
+
+def _ignore(_: object) -> None:
+    """Nobody wants to know."""
+
+
+def _is_of(found: Stored, body: ByteSource) -> bool:
+    """Whether an object is what the source offers, as far as the source tells."""
+    same_version = not (found.source_version and body.version) or found.source_version == body.version
+    return same_version and body.total in (None, found.length)
+
+
+def _stream_parts(body: ByteSource, upload: Upload, buffer: memoryview, advance: Advance) -> int:
     """Write the full buffer as part 1, then the rest of the body part by part; the length in bytes."""
     length, number, filled = 0, 1, len(buffer)
     while filled:
-        upload.write_part(number, buffer[:filled])
+        part = buffer[:filled]
+        upload.write_part(number, part, hashlib.sha256(part).digest())
         length += filled
         number += 1
-        filled = _fill(body, buffer, advance)
-        hash_bytes(buffer[:filled])
+        filled = _fill(body, buffer, _ignore, advance)
     return length
 
 
-def _fill(body: ByteSource, buffer: memoryview, advance: Advance) -> int:
+def _fill(body: ByteSource, buffer: memoryview, hash_bytes: Callable[[memoryview], None], advance: Advance) -> int:
     filled = 0
     while filled < len(buffer):
         count = body.readinto(buffer[filled : filled + READ_SIZE])
         if count == 0:
             break
+        hash_bytes(buffer[filled : filled + count])
         filled += count
         advance(count)
     return filled

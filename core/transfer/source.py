@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -11,28 +12,31 @@ from core.providers.base import ByteSource, Provider
 
 
 class Source:
-    """The bytes of `original`. URLs live an hour: an expired one is resolved again, once for each opening."""
+    """The bytes of `original`, for several threads. An expired URL is resolved again, by one of them."""
 
     def __init__(self, provider: Provider, medium: Medium, original: Original) -> None:
         self._provider = provider
         self._medium = medium
         self._original = original
+        self._lock = threading.Lock()
 
     @contextmanager
-    def open(self, start: int = 0) -> Iterator[ByteSource]:
-        """Open the bytes from `start` on."""
+    def open(self, start: int = 0, end: int | None = None, version: str = "") -> Iterator[ByteSource]:
+        """Open the bytes from `start` up to and without `end`; `SourceChanged` if they are not those of `version`."""
         with ExitStack() as stack:
+            known = self._original
             try:
-                body = stack.enter_context(self._provider.open(self._original, start))
+                body = stack.enter_context(self._provider.open(known, start, end, version))
             except LocatorExpired:
-                self._original = self._resolved_again()
-                body = stack.enter_context(self._provider.open(self._original, start))
+                renewed = self._renewed(known)
+                body = stack.enter_context(self._provider.open(renewed, start, end, version))
             yield body
 
-    def length(self) -> int | None:
-        """The length in bytes that the source declares now, None if it declares none."""
-        with self.open() as body:
-            return body.total
+    def _renewed(self, expired: Original) -> Original:
+        with self._lock:
+            if self._original is expired:
+                self._original = self._resolved_again()
+            return self._original
 
     def _resolved_again(self) -> Original:
         # Locators are left out of comparison, so the same original under a new URL is equal.

@@ -10,14 +10,17 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 import boto3
@@ -26,11 +29,13 @@ from botocore.config import Config
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.archive.base import Archive, Label, Upload
+from core.archive.base import Archive, Label, PartLimits, Shape, Upload
 from core.archive.folder import FolderArchive
 from core.archive.s3 import S3Archive
 from core.errors import CloudSyncError, IntegrityError, InvalidInput, TransientError
 from core.model import Stored
+from core.transfer.engine import CONNECTIONS, MEMORY
+from core.transfer.job import part_size
 from tests.emulator import REGION, ROOT, Emulator, free_port
 
 if TYPE_CHECKING:
@@ -45,6 +50,7 @@ PART = 5 * MIB
 
 THREE_PARTS = Random(7).randbytes(2 * PART + 12_345)
 SMALL = THREE_PARTS[:70_000]
+SHAPE = Shape(PART, len(THREE_PARTS))
 KEY = "gopro-videos/2026/03/abc/GX010327.MP4"
 DOCUMENT = "catalog/gopro/abc.json"
 LABEL = Label(
@@ -55,6 +61,8 @@ LABEL = Label(
     captured_at=datetime(2026, 3, 1, 12, 30, tzinfo=UTC),
     run_id="run-1",
     tags={"Source": "GoPro", "AutoSync": "True"},
+    source_version='"v1"',
+    damage="it is cut off",
 )
 
 
@@ -76,6 +84,9 @@ class Place(Protocol):
     def leave(self, key: str, content: bytes) -> None:
         """Put a file there that the product knows nothing of."""
 
+    def anew(self) -> Archive:
+        """The same archive, as another process sees it."""
+
 
 @dataclass(frozen=True)
 class Bucket:
@@ -92,7 +103,7 @@ class Bucket:
 
     def label(self, key: str) -> dict[str, str]:
         metadata = self.client.head_object(Bucket=self.name, Key=key)["Metadata"]
-        return {name: value for name, value in metadata.items() if name != "sha256"}
+        return {name: value for name, value in metadata.items() if name not in ("sha256", "part-size")}
 
     def unfinished(self) -> list[str]:
         return [one["Key"] for one in self.client.list_multipart_uploads(Bucket=self.name).get("Uploads", [])]
@@ -100,9 +111,16 @@ class Bucket:
     def leave(self, key: str, content: bytes) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=content)
 
+    def anew(self) -> S3Archive:
+        return S3Archive(self.client, self.name, part_size=PART)
+
     def tags(self, key: str) -> dict[str, str]:
         found = self.client.get_object_tagging(Bucket=self.name, Key=key)["TagSet"]
         return {tag["Key"]: tag["Value"] for tag in found}
+
+    def versions(self, key: str) -> list[str]:
+        found = self.client.list_object_versions(Bucket=self.name, Prefix=key)
+        return [version["VersionId"] for version in found["Versions"]]
 
     def storage_class(self, key: str) -> str:
         return self.client.head_object(Bucket=self.name, Key=key).get("StorageClass", "STANDARD")
@@ -129,6 +147,15 @@ class Folder:
         path = self.root / key
         path.parent.mkdir(parents=True)
         path.write_bytes(content)
+
+    def anew(self) -> FolderArchive:
+        return FolderArchive(self.root, part_size=PART)
+
+    def journal(self) -> Path:
+        return next(self.root.glob(".cloud-sync/partial/*.journal"))
+
+    def partial(self) -> Path:
+        return next(path for path in self.root.glob(".cloud-sync/partial/*") if path.suffix != ".journal")
 
     def record(self, key: str) -> Path:
         return self.root / ".cloud-sync/objects" / f"{key}.json"
@@ -171,20 +198,39 @@ def place(request: pytest.FixtureRequest) -> Place:
     return found
 
 
-def put(archive: Archive, content: bytes = SMALL, key: str = KEY, label: Label = LABEL) -> Stored:
-    return archive.put(key, memoryview(content), label, sha256(content).hexdigest())
+def put(
+    archive: Archive, content: bytes = SMALL, key: str = KEY, label: Label = LABEL, *, replaces: bool = False
+) -> Stored:
+    return archive.put(key, memoryview(content), label, sha256(content).hexdigest(), replaces=replaces)
 
 
-def begun(archive: Archive, numbers: Sequence[int] = (1, 2, 3), label: Label = LABEL) -> Upload:
-    """An upload of which those parts were written, in that order."""
-    upload = archive.start(KEY, label)
+def part_of(number: int, content: bytes = THREE_PARTS) -> memoryview:
+    return memoryview(content)[(number - 1) * PART : number * PART]
+
+
+def write(upload: Upload, numbers: Sequence[int], content: bytes = THREE_PARTS) -> None:
     for number in numbers:
-        upload.write_part(number, memoryview(THREE_PARTS)[(number - 1) * PART : number * PART])
+        upload.write_part(number, part_of(number, content), sha256(part_of(number, content)).digest())
+
+
+def begun(
+    archive: Archive,
+    numbers: Sequence[int] = (1, 2, 3),
+    label: Label = LABEL,
+    *,
+    shape: Shape = SHAPE,
+    replaces: bool = False,
+) -> Upload:
+    """An upload of which those parts were written, in that order."""
+    upload = archive.start(KEY, label, shape, replaces=replaces)
+    write(upload, numbers)
     return upload
 
 
-def put_in_parts(archive: Archive, numbers: Sequence[int] = (1, 2, 3), label: Label = LABEL) -> Stored:
-    return begun(archive, numbers, label).complete(len(THREE_PARTS), sha256(THREE_PARTS).hexdigest())
+def put_in_parts(
+    archive: Archive, numbers: Sequence[int] = (1, 2, 3), label: Label = LABEL, *, replaces: bool = False
+) -> Stored:
+    return begun(archive, numbers, label, replaces=replaces).complete(len(THREE_PARTS))
 
 
 def lines(archive: Archive, key: str = DOCUMENT) -> list[bytes]:
@@ -195,7 +241,7 @@ def test_an_original_comes_back_byte_for_byte_with_what_is_known_of_it(place: Pl
     stored = put(place.archive)
     assert place.content(KEY) == SMALL
     assert (stored.key, stored.length, stored.sha256) == (KEY, len(SMALL), sha256(SMALL).hexdigest())
-    assert stored.run_id == "run-1"
+    assert (stored.run_id, stored.source_version, stored.damage) == ("run-1", '"v1"', "it is cut off")
     assert place.label(KEY) == {
         "provider": "gopro",
         "media-id": "abc",
@@ -203,6 +249,8 @@ def test_an_original_comes_back_byte_for_byte_with_what_is_known_of_it(place: Pl
         "role": "source",
         "captured-at": "2026-03-01T12:30:00Z",
         "run-id": "run-1",
+        "source-version": '"v1"',
+        "damage": "it is cut off",
     }
 
 
@@ -210,19 +258,24 @@ def test_an_original_comes_back_byte_for_byte_with_what_is_known_of_it(place: Pl
 def test_parts_written_in_any_order_make_the_original(place: Place, order: Sequence[int]) -> None:
     stored = put_in_parts(place.archive, order)
     assert place.content(KEY) == THREE_PARTS
-    assert (stored.length, stored.sha256) == (len(THREE_PARTS), sha256(THREE_PARTS).hexdigest())
-    assert stored.run_id == "run-1"
+    assert (stored.length, stored.run_id) == (len(THREE_PARTS), "run-1")
+    assert stored.sha256 in (None, sha256(THREE_PARTS).hexdigest())
     assert place.label(KEY) == LABEL.metadata()
     assert place.unfinished() == []
 
 
 def test_a_part_written_again_takes_the_place_of_its_first_copy(place: Place) -> None:
-    upload = place.archive.start(KEY, LABEL)
-    upload.write_part(1, memoryview(bytes(PART)))
-    for number in (2, 1, 3):
-        upload.write_part(number, memoryview(THREE_PARTS)[(number - 1) * PART : number * PART])
-    upload.complete(len(THREE_PARTS), sha256(THREE_PARTS).hexdigest())
+    upload = place.archive.start(KEY, LABEL, SHAPE)
+    write(upload, [1], bytes(PART))
+    write(upload, [2, 1, 3])
+    upload.complete(len(THREE_PARTS))
     assert place.content(KEY) == THREE_PARTS
+
+
+def test_an_original_of_unknown_length_is_made_of_its_parts(place: Place) -> None:
+    begun(place.archive, shape=Shape(PART, None)).complete(len(THREE_PARTS))
+    assert place.content(KEY) == THREE_PARTS
+    assert place.unfinished() == []
 
 
 def test_nothing_is_found_where_nothing_was_put(place: Place) -> None:
@@ -241,10 +294,13 @@ def test_what_is_found_is_what_complete_gave_back(place: Place) -> None:
 
 def test_an_original_put_again_is_the_later_one(place: Place) -> None:
     put_in_parts(place.archive)
-    later = put(place.archive, label=replace(LABEL, run_id="run-2"))
+    later = put(place.archive, label=replace(LABEL, run_id="run-2"), replaces=True)
     assert place.content(KEY) == SMALL
     assert place.archive.find(KEY) == later
     assert later.run_id == "run-2"
+    latest = put_in_parts(place.archive, label=replace(LABEL, run_id="run-3"), replaces=True)
+    assert place.content(KEY) == THREE_PARTS
+    assert place.archive.find(KEY) == latest
 
 
 @pytest.mark.parametrize(
@@ -275,33 +331,34 @@ def test_bytes_that_are_not_those_of_the_digest_are_not_stored(place: Place) -> 
 def test_damaged_bytes_leave_what_was_there(place: Place) -> None:
     stored = put(place.archive)
     with pytest.raises(IntegrityError):
-        place.archive.put(KEY, memoryview(SMALL[1:]), LABEL, sha256(SMALL).hexdigest())
+        place.archive.put(KEY, memoryview(SMALL[1:]), LABEL, sha256(SMALL).hexdigest(), replaces=True)
     assert place.content(KEY) == SMALL
     assert place.archive.find(KEY) == stored
 
 
-@pytest.mark.parametrize(
+NOT_WHOLE = pytest.mark.parametrize(
     ("numbers", "length"),
-    [((1, 2, 3), len(THREE_PARTS) - 1), ((1, 2, 3), len(THREE_PARTS) + 1), ((1, 3), len(THREE_PARTS))],
-    ids=["too short", "too long", "a part was never written"],
+    [
+        ((1, 2, 3), len(THREE_PARTS) - 1),
+        ((1, 2, 3), len(THREE_PARTS) + 1),
+        ((1, 3), len(THREE_PARTS)),
+        ((2, 3), len(THREE_PARTS)),
+        ((1, 2), len(THREE_PARTS)),
+        ((), len(THREE_PARTS)),
+    ],
+    ids=["shorter", "longer", "without the middle", "without the first part", "without the last part", "nothing"],
 )
-def test_an_original_that_is_not_as_long_as_was_said_is_not_confirmed(
-    place: Place, numbers: Sequence[int], length: int
+LENGTH_IS_TOLD = pytest.mark.parametrize("shape", [SHAPE, Shape(PART, None)], ids=["told length", "untold length"])
+
+
+@LENGTH_IS_TOLD
+@NOT_WHOLE
+def test_an_original_whose_parts_do_not_add_up_is_never_there(
+    place: Place, shape: Shape, numbers: Sequence[int], length: int
 ) -> None:
-    upload = begun(place.archive, numbers)
+    upload = begun(place.archive, numbers, shape=shape)
     with pytest.raises(IntegrityError, match=KEY):
-        upload.complete(length, sha256(THREE_PARTS).hexdigest())
-
-
-@pytest.mark.parametrize(
-    ("numbers", "length"),
-    [((1, 2, 3), len(THREE_PARTS) - 1), ((1, 3), len(THREE_PARTS))],
-    ids=["another length", "a part was never written"],
-)
-def test_an_original_that_was_not_confirmed_is_not_there(place: Place, numbers: Sequence[int], length: int) -> None:
-    upload = begun(place.archive, numbers)
-    with pytest.raises(IntegrityError):
-        upload.complete(length, sha256(THREE_PARTS).hexdigest())
+        upload.complete(length)
     upload.abort()
     assert place.content(KEY) is None
     assert place.archive.find(KEY) is None
@@ -310,7 +367,7 @@ def test_an_original_that_was_not_confirmed_is_not_there(place: Place, numbers: 
 
 def test_an_original_in_parts_is_not_there_before_it_is_complete(place: Place) -> None:
     upload = begun(place.archive)
-    assert len(place.unfinished()) == 1
+    assert place.unfinished() != []
     assert place.content(KEY) is None
     assert place.archive.find(KEY) is None
     upload.abort()
@@ -333,10 +390,106 @@ def test_an_upload_that_is_aborted_leaves_the_original_that_was_there(place: Pla
 def test_an_upload_may_be_aborted_twice_and_after_its_end(place: Place) -> None:
     begun(place.archive, (1,)).abort()
     upload = begun(place.archive)
-    upload.complete(len(THREE_PARTS), sha256(THREE_PARTS).hexdigest())
+    upload.complete(len(THREE_PARTS))
     upload.abort()
     upload.abort()
     assert place.content(KEY) == THREE_PARTS
+
+
+# ---------------------------------------------------------------------------------------------------- going on
+
+
+def test_a_store_says_which_parts_it_takes(place: Place) -> None:
+    limits = place.archive.limits
+    assert limits.smallest == PART
+    assert limits.largest >= 5 * GIB
+    assert limits.most >= 10_000
+
+
+def test_what_was_written_before_an_interruption_is_not_lost(place: Place) -> None:
+    upload_id = begun(place.archive, (3, 1)).upload_id
+    upload = place.anew().resume(KEY, LABEL, SHAPE, upload_id)
+    assert upload
+    assert upload.parts() == {1: PART, 3: 12_345}
+    assert place.content(KEY) is None
+    write(upload, [2])
+    assert upload.parts() == {1: PART, 2: PART, 3: 12_345}
+    stored = upload.complete(len(THREE_PARTS))
+    assert place.content(KEY) == THREE_PARTS
+    assert place.archive.find(KEY) == stored
+    assert place.label(KEY) == LABEL.metadata()
+    assert place.unfinished() == []
+
+
+def test_every_interruption_keeps_what_was_written_until_then(place: Place) -> None:
+    upload_id = begun(place.archive, ()).upload_id
+    for number in (2, 3, 1):
+        upload = place.anew().resume(KEY, LABEL, SHAPE, upload_id)
+        assert upload
+        assert number not in upload.parts()
+        write(upload, [number])
+    upload = place.anew().resume(KEY, LABEL, SHAPE, upload_id)
+    assert upload
+    assert set(upload.parts()) == {1, 2, 3}
+    upload.complete(len(THREE_PARTS))
+    assert place.content(KEY) == THREE_PARTS
+
+
+def test_an_upload_that_goes_on_takes_a_part_again_in_place_of_what_it_has(place: Place) -> None:
+    upload = place.archive.start(KEY, LABEL, SHAPE)
+    write(upload, [1, 2], bytes(2 * PART))
+    again = place.anew().resume(KEY, LABEL, SHAPE, upload.upload_id)
+    assert again
+    write(again, [2, 3, 1])
+    again.complete(len(THREE_PARTS))
+    assert place.content(KEY) == THREE_PARTS
+
+
+@pytest.mark.parametrize("ending", ["complete", "abort"])
+def test_an_upload_that_has_ended_cannot_go_on(place: Place, ending: str) -> None:
+    upload = begun(place.archive)
+    if ending == "complete":
+        upload.complete(len(THREE_PARTS))
+    else:
+        upload.abort()
+    assert place.anew().resume(KEY, LABEL, SHAPE, upload.upload_id) is None
+
+
+@pytest.mark.parametrize("upload_id", ["0123456789abcdef01234567", "../../outside", "ü", ""], ids=ascii)
+def test_an_upload_that_never_was_cannot_go_on(place: Place, upload_id: str) -> None:
+    assert place.archive.resume(KEY, LABEL, SHAPE, upload_id) is None
+    assert place.unfinished() == []
+
+
+def test_an_upload_that_goes_on_can_be_given_up(place: Place) -> None:
+    upload = place.anew().resume(KEY, LABEL, SHAPE, begun(place.archive, (1, 2)).upload_id)
+    assert upload
+    upload.abort()
+    assert place.unfinished() == []
+    assert place.content(KEY) is None
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty_threads")
+def test_parts_are_told_while_others_write_them(folder: Folder) -> None:
+    upload = folder.archive.start(KEY, LABEL, Shape(1, None))
+    digest = sha256(b"x").digest()
+    with ThreadPoolExecutor(4) as pool:
+        written = [pool.submit(upload.write_part, number, memoryview(b"x"), digest) for number in range(1, 1001)]
+        while not all(future.done() for future in written):
+            upload.parts()
+        for future in written:
+            future.result()
+    assert upload.parts() == dict.fromkeys(range(1, 1001), 1)
+    upload.abort()
 
 
 @pytest.mark.parametrize(
@@ -395,11 +548,13 @@ def test_a_medium_without_a_time_of_capture_is_stored_without_one(place: Place) 
 # ---------------------------------------------------------------------------------------------------- the bucket
 
 
-@pytest.fixture(scope="session")
-def sizing() -> S3Archive:
-    """An archive that is asked about sizes only."""
-    return S3Archive(boto3.client("s3", region_name=REGION), "no-bucket")
-
+#: What S3 takes, and what a folder does.
+S3_LIMITS = PartLimits(8 * MIB, 5 * GIB, 10_000)
+ANY_LIMITS = st.builds(
+    PartLimits, smallest=st.sampled_from([5 * MIB, 8 * MIB]), largest=st.just(5 * GIB), most=st.just(10_000)
+)
+connections = st.integers(1, 64)
+memory = st.integers(64, 4096).map(lambda mib: mib * MIB)
 
 lengths = st.one_of(
     st.integers(0, 5 * TIB),
@@ -413,28 +568,36 @@ lengths = st.one_of(
 )
 
 
-@given(lengths)
-def test_parts_are_legal_for_every_length_that_s3_can_hold(sizing: S3Archive, length: int) -> None:
-    size = sizing.part_size(length)
-    assert 5 * MIB <= size <= 5 * GIB
-    assert -(-length // size) <= 10_000
+@given(lengths, ANY_LIMITS, connections, memory)
+def test_parts_are_legal_for_every_length_that_s3_can_hold(
+    length: int, limits: PartLimits, connections: int, memory: int
+) -> None:
+    size = part_size(length, limits, connections, memory)
+    assert limits.smallest <= size <= limits.largest
+    assert -(-length // size) <= limits.most
 
 
-@given(lengths, lengths)
-def test_parts_never_shrink_as_originals_grow(sizing: S3Archive, one: int, other: int) -> None:
-    assert sizing.part_size(min(one, other)) <= sizing.part_size(max(one, other))
+@given(lengths, lengths, connections, memory)
+def test_parts_never_shrink_as_originals_grow(one: int, other: int, connections: int, memory: int) -> None:
+    smaller, larger = sorted([one, other])
+    assert part_size(smaller, S3_LIMITS, connections, memory) <= part_size(larger, S3_LIMITS, connections, memory)
 
 
-def test_an_original_of_unknown_length_has_room_for_the_longest_chapter(sizing: S3Archive) -> None:
-    assert 10_000 * sizing.part_size(None) >= 640 * 10**9
+@given(st.integers(1, 10_000 * 12 * MIB))
+def test_the_parts_of_all_connections_fit_into_the_memory(length: int) -> None:
+    assert part_size(length, S3_LIMITS, CONNECTIONS, MEMORY) * CONNECTIONS <= MEMORY
+
+
+@given(st.integers(CONNECTIONS * 8 * MIB, TIB))
+def test_every_connection_has_a_part_of_a_large_original(length: int) -> None:
+    assert -(-length // part_size(length, S3_LIMITS, CONNECTIONS, MEMORY)) >= CONNECTIONS - 1
 
 
 def test_originals_are_tagged(bucket: Bucket) -> None:
     put(bucket.archive)
     assert bucket.tags(KEY) == {"Source": "GoPro", "AutoSync": "True"}
-    put_in_parts(bucket.archive)
-    digest = sha256(THREE_PARTS).hexdigest()
-    assert bucket.tags(KEY) == {"Source": "GoPro", "AutoSync": "True", "SHA256": digest}
+    put_in_parts(bucket.archive, replaces=True)
+    assert bucket.tags(KEY) == {"Source": "GoPro", "AutoSync": "True"}
 
 
 @pytest.mark.parametrize(
@@ -447,7 +610,7 @@ def test_originals_go_into_the_storage_class_that_was_asked_for(
     stored = put(archive)
     assert bucket.storage_class(KEY) == expected
     assert archive.find(KEY) == stored
-    stored = put_in_parts(archive)
+    stored = put_in_parts(archive, replaces=True)
     assert bucket.storage_class(KEY) == expected
     assert archive.find(KEY) == stored
 
@@ -480,17 +643,95 @@ def test_documents_say_of_what_kind_they_are(bucket: Bucket, tmp_path: Path, key
         assert bucket.client.head_object(Bucket=bucket.name, Key=key)["ContentType"] == kind
 
 
+def composite(content: bytes) -> str:
+    """S3's checksum of an object in parts, as its documentation has it."""
+    parts = [content[start : start + PART] for start in range(0, len(content), PART)]
+    whole = sha256(b"".join(sha256(part).digest() for part in parts)).digest()
+    return f"SHA256:{b64encode(whole).decode()}-{len(parts)}"
+
+
 def test_the_bucket_s_own_checksum_is_that_of_the_whole_or_of_the_parts(bucket: Bucket) -> None:
-    assert put(bucket.archive).store_checksum.startswith("SHA256:")
-    in_parts = put_in_parts(bucket.archive)
-    assert in_parts.store_checksum.endswith("-3")
+    stored = put(bucket.archive)
+    assert stored.store_checksum == f"SHA256:{b64encode(sha256(SMALL).digest()).decode()}"
+    assert stored.part_size is None
+    in_parts = put_in_parts(bucket.archive, replaces=True)
+    assert in_parts.store_checksum == composite(THREE_PARTS)
+    assert (in_parts.sha256, in_parts.part_size) == (None, PART)
     assert in_parts.version_id == bucket.client.head_object(Bucket=bucket.name, Key=KEY)["VersionId"]
 
 
-def test_an_original_in_parts_that_lost_its_tags_is_found_without_a_digest(bucket: Bucket) -> None:
-    stored = put_in_parts(bucket.archive)
-    bucket.client.delete_object_tagging(Bucket=bucket.name, Key=KEY)
-    assert bucket.archive.find(KEY) == replace(stored, sha256=None)
+def flip_a_byte(bucket: Bucket, operation: str, times: int = -1) -> None:
+    """Let a byte of what is sent change on the wire, after it was signed and its checksum was made."""
+    left = [times]
+
+    def flip(request: Any, **_: object) -> None:
+        if left[0] == 0:
+            return
+        left[0] -= 1
+        content = request.body if isinstance(request.body, bytes | bytearray) else request.body.read()
+        request.body = bytes(content[:100]) + bytes([content[100] ^ 1]) + bytes(content[101:])
+
+    bucket.client.meta.events.register(f"before-send.s3.{operation}", flip)
+
+
+def test_a_bit_that_flips_on_the_way_of_a_part_is_refused(bucket: Bucket) -> None:
+    upload = begun(bucket.archive, (1,))
+    flip_a_byte(bucket, "UploadPart", times=1)
+    with pytest.raises(IntegrityError, match="damaged on its way"):
+        write(upload, [2])
+    assert upload.parts() == {1: PART}
+    write(upload, [2, 3])
+    upload.complete(len(THREE_PARTS))
+    assert bucket.content(KEY) == THREE_PARTS
+
+
+def test_a_bit_that_flips_on_the_way_of_a_whole_original_is_refused(bucket: Bucket) -> None:
+    flip_a_byte(bucket, "PutObject", times=1)
+    with pytest.raises(IntegrityError, match="damaged on its way"):
+        put(bucket.archive)
+    assert bucket.content(KEY) is None
+
+
+@pytest.mark.parametrize("store", [put, put_in_parts])
+def test_what_another_worker_has_stored_is_given_back_if_it_is_the_same(
+    bucket: Bucket, store: Callable[..., Stored]
+) -> None:
+    theirs = store(bucket.archive)
+    versions = bucket.versions(KEY)
+    ours = store(bucket.archive, label=replace(LABEL, run_id="run-2"))
+    assert ours == theirs
+    assert ours.run_id == "run-1"
+    assert bucket.versions(KEY) == versions
+    assert bucket.unfinished() == []
+
+
+@pytest.mark.parametrize("store", [put, put_in_parts])
+def test_what_another_worker_has_stored_is_not_replaced(bucket: Bucket, store: Callable[..., Stored]) -> None:
+    theirs = put(bucket.archive, b"something else")
+    with pytest.raises(TransientError, match="Another worker"):
+        store(bucket.archive)
+    assert bucket.archive.find(KEY) == theirs
+    assert len(bucket.versions(KEY)) == 1
+
+
+def test_what_another_worker_has_stored_without_a_checksum_is_not_taken_for_the_same(bucket: Bucket) -> None:
+    bucket.leave(KEY, SMALL)
+    with pytest.raises(TransientError, match="Another worker"):
+        put(bucket.archive)
+    put(bucket.archive, replaces=True)
+    assert bucket.archive.find(KEY) is not None
+
+
+def test_an_upload_that_another_worker_has_ended_is_no_fault_of_the_owner(bucket: Bucket) -> None:
+    upload = begun(bucket.archive)
+    theirs = bucket.anew().resume(KEY, LABEL, SHAPE, upload.upload_id)
+    assert theirs
+    stored = theirs.complete(len(THREE_PARTS))
+    with suppress(TransientError):
+        assert upload.complete(len(THREE_PARTS)) == stored
+    with pytest.raises(TransientError):
+        write(upload, [1])
+    assert bucket.archive.find(KEY) == stored
 
 
 def test_the_location_in_a_bucket_is_its_address(bucket: Bucket) -> None:
@@ -503,7 +744,7 @@ def test_a_bucket_that_is_not_there_is_for_the_owner_to_mend(bucket: Bucket, tmp
     report.write_bytes(b"{}")
     for attempt in (
         lambda: put(archive),
-        lambda: archive.start(KEY, LABEL),
+        lambda: archive.start(KEY, LABEL, SHAPE),
         lambda: archive.put_document(DOCUMENT, b"{}"),
         lambda: archive.put_document(DOCUMENT, report),
         lambda: lines(archive),
@@ -527,7 +768,7 @@ def unreachable() -> S3Archive:
     "attempt",
     [
         pytest.param(put, id="put"),
-        pytest.param(lambda archive: archive.start(KEY, LABEL), id="start"),
+        pytest.param(lambda archive: archive.start(KEY, LABEL, SHAPE), id="start"),
         pytest.param(lambda archive: archive.put_document(DOCUMENT, b"{}"), id="put_document"),
         pytest.param(lambda archive: archive.find(KEY), id="find"),
         pytest.param(lines, id="read_document"),
@@ -554,7 +795,7 @@ def test_a_key_that_leaves_the_folder_is_refused_by_everything(folder: Folder, t
     for attempt in (
         lambda: folder.archive.find(key),
         lambda: put(folder.archive, key=key),
-        lambda: folder.archive.start(key, LABEL),
+        lambda: folder.archive.start(key, LABEL, SHAPE),
         lambda: folder.archive.put_document(key, b"{}"),
         lambda: lines(folder.archive, key),
         lambda: folder.archive.location(key),
@@ -580,14 +821,97 @@ def test_bytes_on_disk_that_are_not_those_of_the_digest_are_not_stored(folder: F
     assert folder.unfinished() == []
 
 
-def test_a_file_that_the_disk_gives_back_otherwise_is_not_stored(folder: Folder) -> None:
-    upload = begun(folder.archive)
-    partial = Path(folder.unfinished()[0])
+def rot(partial: Path, place: int = PART) -> None:
+    """Let the disk change a byte."""
     with partial.open("r+b") as file:
-        file.seek(PART)
-        file.write(b"rot")
-    with pytest.raises(IntegrityError):
-        upload.complete(len(THREE_PARTS), sha256(THREE_PARTS).hexdigest())
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+
+
+@LENGTH_IS_TOLD
+@pytest.mark.parametrize("byte", [0, PART, len(THREE_PARTS) - 1])
+def test_a_file_that_the_disk_gives_back_otherwise_is_not_stored(folder: Folder, shape: Shape, byte: int) -> None:
+    upload = begun(folder.archive, shape=shape)
+    rot(folder.partial(), byte)
+    with pytest.raises(IntegrityError, match=KEY):
+        upload.complete(len(THREE_PARTS))
+    upload.abort()
+    assert folder.content(KEY) is None
+    assert folder.unfinished() == []
+
+
+def test_a_file_that_has_changed_since_it_was_interrupted_is_not_stored(folder: Folder) -> None:
+    upload_id = begun(folder.archive, (1, 2)).upload_id
+    rot(folder.partial())
+    upload = folder.anew().resume(KEY, LABEL, SHAPE, upload_id)
+    assert upload
+    write(upload, [3])
+    with pytest.raises(IntegrityError, match=KEY):
+        upload.complete(len(THREE_PARTS))
+    assert folder.content(KEY) is None
+
+
+@pytest.mark.parametrize("kept", [0, 1, 2, 20, 70, 75, 76])
+def test_a_journal_whose_last_line_is_cut_off_tells_of_the_parts_before_it(folder: Folder, kept: int) -> None:
+    interrupted = begun(folder.archive, (1,))
+    length = folder.journal().stat().st_size
+    write(interrupted, [3])
+    assert folder.journal().stat().st_size - length > kept + 2
+    os.truncate(folder.journal(), length + kept)
+    upload = folder.anew().resume(KEY, LABEL, SHAPE, interrupted.upload_id)
+    assert upload
+    assert upload.parts() == {1: PART}
+    write(upload, [3, 2])
+    upload.complete(len(THREE_PARTS))
+    assert folder.content(KEY) == THREE_PARTS
+
+
+def test_parts_written_after_a_line_that_was_cut_off_are_not_lost_either(folder: Folder) -> None:
+    upload_id = begun(folder.archive, (1, 3)).upload_id
+    folder.journal().write_bytes(folder.journal().read_bytes()[:-20])
+    upload = folder.anew().resume(KEY, LABEL, SHAPE, upload_id)
+    assert upload
+    write(upload, [2])
+    again = folder.anew().resume(KEY, LABEL, SHAPE, upload_id)
+    assert again
+    assert again.parts() == {1: PART, 2: PART}
+
+
+@pytest.mark.parametrize("garbage", [b"\0" * 64, b"\xff\xfe\n", b"null\n", b"[]\n", b"{}\n", b"[1, 2]\n"], ids=repr)
+def test_a_journal_that_a_power_cut_has_spoiled_tells_of_what_can_be_read(folder: Folder, garbage: bytes) -> None:
+    upload_id = begun(folder.archive, (1,)).upload_id
+    with folder.journal().open("ab") as journal:
+        journal.write(garbage)
+    upload = folder.anew().resume(KEY, LABEL, SHAPE, upload_id)
+    assert upload
+    assert upload.parts() == {1: PART}
+
+
+@pytest.mark.parametrize("missing", ["journal", "file"])
+def test_an_upload_of_which_a_half_is_missing_cannot_go_on(folder: Folder, missing: str) -> None:
+    upload_id = begun(folder.archive, (1,)).upload_id
+    (folder.journal() if missing == "journal" else folder.partial()).unlink()
+    assert folder.anew().resume(KEY, LABEL, SHAPE, upload_id) is None
+
+
+def test_a_partial_file_of_another_length_cannot_go_on(folder: Folder) -> None:
+    upload_id = begun(folder.archive, (1,)).upload_id
+    os.truncate(folder.partial(), PART)
+    assert folder.anew().resume(KEY, LABEL, SHAPE, upload_id) is None
+
+
+def test_what_can_go_on_is_kept_for_a_week(folder: Folder) -> None:
+    upload_id = begun(folder.archive, (1,)).upload_id
+    begun(folder.archive, (1,), shape=Shape(PART, None))
+    folder.anew().clean_partials()
+    assert len(folder.unfinished()) == 2, "the file and its journal"
+    assert folder.anew().resume(KEY, LABEL, SHAPE, upload_id)
+    week_ago = time.time() - 7 * 24 * 3600 - 60
+    os.utime(folder.journal(), (week_ago, week_ago))
+    folder.anew().clean_partials()
+    assert folder.unfinished() == []
 
 
 @pytest.mark.parametrize("content", [SMALL + b"more", SMALL[:-1], b""], ids=["longer", "shorter", "empty"])
@@ -613,7 +937,7 @@ def test_a_file_without_a_readable_record_is_not_found(folder: Folder, record: s
 KILLED = """
 import hashlib, os, signal, sys
 from pathlib import Path
-from core.archive.base import Label
+from core.archive.base import Label, Shape
 from core.archive.folder import FolderArchive
 
 def die(*_):
@@ -624,8 +948,8 @@ label = Label("gopro", "xyz", 1, "source", None, "run-1")
 if sys.argv[2] == "document":
     os.fsync = die
     archive.put_document("catalog/gopro/xyz.json", b"{}")
-upload = archive.start("gopro-videos/2026/03/xyz/GX010001.MP4", label)
-upload.write_part(1, memoryview(b"half"))
+upload = archive.start("gopro-videos/2026/03/xyz/GX010001.MP4", label, Shape(4, None))
+upload.write_part(1, memoryview(b"half"), hashlib.sha256(b"half").digest())
 if sys.argv[2] == "record":
     sync, synced = os.fsync, []
     os.fsync = lambda file: die() if synced else synced.append(sync(file))

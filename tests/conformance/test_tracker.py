@@ -6,13 +6,12 @@ import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 from uuid import uuid4
 
 import pytest
 
 from core.model import Record, Status
-from core.tracker.base import Leases, SyncTracker
+from core.tracker.base import Tracker
 from core.tracker.dynamodb import UNFINISHED_INDEX, DynamoTracker
 from core.tracker.sqlite import SqliteTracker
 from tests.emulator import Emulator
@@ -31,10 +30,6 @@ class Clock:
 
     def pass_by(self, seconds: float) -> None:
         self.now += timedelta(seconds=seconds)
-
-
-class Tracker(SyncTracker, Leases, Protocol):
-    """Both protocols, as both implementations have them."""
 
 
 @pytest.fixture
@@ -211,3 +206,54 @@ def test_leases_are_not_records(tracker: Tracker, provider: str) -> None:
     tracker.acquire(provider, "a", 60)
     assert list(tracker.unfinished(provider)) == []
     assert tracker.get(provider, [provider]) == {}
+
+
+# ------------------------------------------------------------------------------ checkpoints
+
+
+def test_nothing_is_recalled_where_nothing_was_kept(tracker: Tracker, provider: str) -> None:
+    assert tracker.recall(provider) == ""
+
+
+@pytest.mark.parametrize("text", ['{"upload_id": "a-b_c.d"}', "ü 🏔 \n\"'\\", "x" * 4000], ids=["json", "any", "long"])
+def test_what_was_kept_is_recalled(tracker: Tracker, provider: str, text: str) -> None:
+    name = f"{provider}-videos/2026/03/abc/Ünïcode + 100% #1.MP4"
+    tracker.keep(name, text)
+    assert tracker.recall(name) == text
+    assert tracker.recall(f"{name}-2") == ""
+
+
+def test_what_is_kept_again_takes_the_place_of_what_was(tracker: Tracker, provider: str) -> None:
+    tracker.keep(provider, "first")
+    tracker.keep(provider, "second")
+    assert tracker.recall(provider) == "second"
+
+
+def test_what_was_dropped_is_forgotten_and_nothing_else(tracker: Tracker, provider: str) -> None:
+    tracker.keep(provider, "one")
+    tracker.keep(f"{provider}/2", "another")
+    tracker.drop(provider)
+    tracker.drop(provider)
+    assert tracker.recall(provider) == ""
+    assert tracker.recall(f"{provider}/2") == "another"
+
+
+def test_a_checkpoint_outlives_its_process(
+    tracker: Tracker, provider: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    tracker.keep(provider, "kept")
+    if isinstance(tracker, SqliteTracker):
+        assert SqliteTracker(tmp_path / "tracker.sqlite3").recall(provider) == "kept"
+    else:
+        emulator: Emulator = request.getfixturevalue("emulator")
+        other = DynamoTracker(emulator.client("dynamodb"), request.getfixturevalue("table"))
+        assert other.recall(provider) == "kept"
+
+
+def test_checkpoints_are_neither_records_nor_leases(tracker: Tracker, provider: str) -> None:
+    tracker.keep(provider, "kept")
+    assert list(tracker.unfinished(provider)) == []
+    assert tracker.get(provider, [provider]) == {}
+    assert not tracker.held(provider)
+    assert tracker.acquire(provider, "a", 60)
+    assert tracker.recall(provider) == "kept"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -88,6 +88,11 @@ class OnDisk:
         with self.path.open("rb") as file:
             file.seek(start)
             return file.read(end - start)
+
+
+def changed(body: Body, times: int) -> Body:
+    """What a generated body is after it was replaced so often: as long, with other bytes."""
+    return replace(body, seed=f"{body.seed}/changed/{times}") if times and isinstance(body, Generated) else body
 
 
 def pieces(body: Body, start: int, end: int, size: int = 4 * BLOCK) -> Iterator[bytes]:

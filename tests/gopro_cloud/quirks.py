@@ -11,7 +11,7 @@ class Fault:
 
     `kind` is cut (the connection ends in the middle), empty (200 with no bytes), short (less than HEAD says, honestly
     declared), long (more is sent than declared), status (an error status), gone (404 for the download), slow, redirect,
-    changed.
+    changed (from this request on other bytes under another ETag).
     """
 
     kind: str

@@ -22,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from tests.gopro_cloud.library import expected_originals
-from tests.gopro_cloud.media import CloudFile, CloudMedium, pieces
+from tests.gopro_cloud.media import Body, CloudFile, CloudMedium, changed, pieces
 from tests.gopro_cloud.quirks import Fault, Quirks
 
 ACCEPT = "application/vnd.gopro.jk.media+json; version=2.0.0"
@@ -398,18 +398,20 @@ class _Handler(BaseHTTPRequestHandler):
         if kind == "redirect":
             self._send(302, b"", {"Location": self.cloud.sign(urlsplit(self.path).path)})
             return
-        length = {"empty": 0, "short": file.body.length // 2}.get(kind, file.body.length)
-        start, end, ranged = self._range(length)
-        if start >= length > 0:
-            self._send(416, b"", {"Content-Range": f"bytes */{length}"})
-            return
         with self.cloud.lock:
             self.cloud.changes[media_id] += kind == "changed"
             version = self.cloud.changes[media_id]
+        body = changed(file.body, version)
+        etag = f'"{hashlib.md5(f"{media_id}/{place}/{version}".encode()).hexdigest()}"'
+        length = {"empty": 0, "short": body.length // 2}.get(kind, body.length)
+        start, end, ranged = self._range(length, etag)
+        if start >= length > 0:
+            self._send(416, b"", {"Content-Range": f"bytes */{length}"})
+            return
         self.send_response(206 if ranged else 200)
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", f'"{hashlib.md5(f"{media_id}/{place}/{version}".encode()).hexdigest()}"')
+        self.send_header("ETag", etag)
         if ranged:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{length}")
         if self.cloud.quirks.chunked:
@@ -418,21 +420,20 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", str(end - start))
         self.end_headers()
         if self.command == "GET":
-            self._write_body(media_id, place, file, (start, end), fault)
+            self._write_body(media_id, place, body, (start, end), fault)
 
-    def _range(self, length: int) -> tuple[int, int, bool]:
+    def _range(self, length: int, etag: str) -> tuple[int, int, bool]:
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        if not found or self.cloud.quirks.no_ranges or not length:
+        is_of_another = self.headers.get("If-Range", etag) != etag
+        if not found or is_of_another or self.cloud.quirks.no_ranges or not length:
             return 0, length, False
         return int(found[1]), min(length, int(found[2]) + 1) if found[2] else length, True
 
-    def _write_body(
-        self, media_id: str, place: str, file: CloudFile, span: tuple[int, int], fault: Fault | None
-    ) -> None:
+    def _write_body(self, media_id: str, place: str, body: Body, span: tuple[int, int], fault: Fault | None) -> None:
         sent = 0
         with self.cloud.lock:
             self.cloud.counts.downloads[f"{media_id}/{place}"] += 1
-        for piece in pieces(file.body, *span):
+        for piece in pieces(body, *span):
             if fault and fault.kind == "cut" and sent + len(piece) > fault.after:
                 self.wfile.write(piece[: max(0, fault.after - sent)])
                 self.close_connection = True

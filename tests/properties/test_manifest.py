@@ -76,7 +76,9 @@ class Shelf:
     def resolve(self, medium: Medium) -> Offer:
         raise NotImplementedError
 
-    def open(self, original: Original, start: int = 0) -> AbstractContextManager[ByteSource]:
+    def open(
+        self, original: Original, start: int = 0, end: int | None = None, version: str = ""
+    ) -> AbstractContextManager[ByteSource]:
         raise NotImplementedError
 
 

@@ -20,7 +20,7 @@ ALLOWED = {
     "core.archive": FLAT,
     "core.credentials": FLAT | {"core.tracker"},
     "core.providers": FLAT | {"core.credentials", "core.tracker"},
-    "core.transfer": FLAT | {"core.archive", "core.providers"},
+    "core.transfer": FLAT | {"core.archive", "core.providers", "core.tracker"},
     "core.sync": FLAT | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
     "core.cli_view": FLAT | {"core.sync"},
     "handlers": FLAT

@@ -14,7 +14,7 @@ from core.sync.local import Observer
 from core.sync.plan import Plan
 from tests.cloud_sync import Backup, wanted
 from tests.gopro_cloud import GoProCloud, Quirks, from_folder, many_small, sample_library
-from tests.gopro_cloud.library import video
+from tests.gopro_cloud.library import frames, video
 from tests.gopro_cloud.quirks import Fault
 
 REAL_RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -133,8 +133,9 @@ def test_a_medium_that_always_fails_stops_none_of_the_others(backup: Backup, clo
 
 
 def test_addresses_that_expire_in_the_middle_are_resolved_again(backup: Backup, cloud: GoProCloud) -> None:
-    cloud.quirks.url_lifetime = 0.05
-    cloud.quirks.faults["burst-with-raw"] = Fault("slow", times=-1, bytes_per_second=200_000)
+    cloud.media = [frames("long-time-lapse", "TimeLapse", "G0000004.JPG", "2026-04-05T12:00:00Z", [20_000] * 32)]
+    cloud.quirks.url_lifetime = 0.1
+    cloud.quirks.faults["long-time-lapse"] = Fault("slow", times=-1, bytes_per_second=200_000)
     assert backup.run().failed == 0
     assert backup.archived() == wanted(cloud.media)
     assert cloud.counts.requests["download"] > len(cloud.media)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from logging import StreamHandler
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import botocore
@@ -47,6 +47,10 @@ class LambdaContext:
     memory_limit_in_mb: int
     invoked_function_arn: str
     aws_request_id: str = "11111111-2222-3333-4444-555555555555"
+    milliseconds: ClassVar[int] = 60_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds
 
 
 @dataclass(frozen=True)
@@ -154,6 +158,7 @@ def permissions(service: str, operation: str, parameters: Mapping[str, Any]) -> 
                 "HeadObject": "GetObject",
                 "CreateMultipartUpload": "PutObject",
                 "UploadPart": "PutObject",
+                "ListParts": "ListMultipartUploadParts",
                 "CompleteMultipartUpload": "PutObject",
             }.get(operation, operation)
             yield Asked(f"s3:{action}", resource)
@@ -255,6 +260,7 @@ def test_transfer_archives_the_medium_and_answers_what_it_moved(
         "originals": 1,
         "length": LENGTH,
         "moved": LENGTH,
+        "damage": "",
     }
     assert stack.keys() == [f"catalog/gopro/{MEDIA_ID}.json", KEY]
     assert stack.statuses() == {MEDIA_ID: "COMPLETED"}
@@ -568,17 +574,30 @@ def test_a_warm_function_takes_new_credentials_once_the_old_are_refused(
 
 
 # -------------------------------------------------------------------------- permissions
-def test_no_step_needs_more_than_its_role_allows(functions: Functions, stack: Stack, cloud: GoProCloud) -> None:
-    """Also where credentials are renewed, an original comes in parts, is found again, breaks off, or vanishes."""
+def test_no_step_needs_more_than_its_role_allows(
+    functions: Functions, stack: Stack, cloud: GoProCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where credentials are renewed, an original comes in parts, breaks off, goes on, is found, or vanishes."""
     cloud.media = [video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", 33 * 1024 * 1024)]
     cloud.quirks.token_lifetime_requests = 1
     stack.put_secret(cloud.renewing())
     asked: dict[str, set[Asked]] = {}
     cloud.quirks.faults[MEDIA_ID] = Fault("cut", times=1, after=32 * 1024 * 1024 + 1)
-    for module in ("authenticate", "plan", "summarize", "transfer", "transfer", "transfer", "mark_failed", "summarize"):
+    cloud.quirks.no_ranges = True
+
+    def call(module: str) -> None:
         with suppress(IntegrityError, TransientError):
             functions.call(module)
         asked.setdefault(module, set()).update(functions.asked())
+
+    for module in ("authenticate", "plan", "summarize", "transfer"):
+        call(module)
+    cloud.quirks.no_ranges = False
+    with monkeypatch.context() as short_of_time:
+        short_of_time.setattr(LambdaContext, "milliseconds", 4_000)
+        call("transfer")
+    for module in ("transfer", "transfer", "mark_failed", "summarize"):
+        call(module)
     for module, needed in asked.items():
         allowed = functions.allowed(module)
         for one in needed:
@@ -586,7 +605,7 @@ def test_no_step_needs_more_than_its_role_allows(functions: Functions, stack: St
     assert {one.action for one in asked["transfer"]} >= {
         "secretsmanager:PutSecretValue",
         "s3:AbortMultipartUpload",
-        "s3:GetObjectTagging",
+        "s3:ListMultipartUploadParts",
         "s3:PutObjectTagging",
     }
     assert Asked("dynamodb:PutItem", table_arn(stack.outputs["SyncTrackerTableName"])) in asked["summarize"]

@@ -74,7 +74,9 @@ class GoProProvider:
         return found
 
     @contextmanager
-    def open(self, original: Original, start: int = 0) -> Iterator[ByteSource]:
+    def open(
+        self, original: Original, start: int = 0, end: int | None = None, version: str = ""
+    ) -> Iterator[ByteSource]:
         """Open the bytes of an original. Opening is tried again for what may pass, reading is not."""
         what = f"{original.role} {original.item_number} of {original.media_id}"
         if not original.locator:
@@ -82,13 +84,13 @@ class GoProProvider:
         with ExitStack() as stack:
             yield retrying(
                 DOWNLOAD,
-                partial(self._opened, stack, original.locator, what, start),
+                partial(self._opened, stack, original.locator, what, start, end, version),
                 sleep=self._sleep,
                 draw=self._draw,
             )
 
-    def _opened(self, stack: ExitStack, url: str, what: str, start: int) -> ByteSource:
+    def _opened(self, stack: ExitStack, url: str, what: str, start: int, end: int | None, version: str) -> ByteSource:
         body: AbstractContextManager[ByteSource] = http.open_download(
-            self._cdn, url, what, start=start, loopback=self._loopback
+            self._cdn, url, what, start=start, end=end, version=version, loopback=self._loopback
         )
         return stack.enter_context(body)
