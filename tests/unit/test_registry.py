@@ -21,11 +21,12 @@ LIBRARY = {"first": b"one" * 5000, "second": b"two" * 7000}
 
 
 class Bytes:
-    version = ""
+    version = "1"
+    ranged = True
 
-    def __init__(self, content):
+    def __init__(self, content, start, end):
         self.total = len(content)
-        self._left = memoryview(content)
+        self._left = memoryview(content)[start:end]
 
     def readinto(self, buffer):
         block, self._left = self._left[: len(buffer)], self._left[len(buffer) :]
@@ -53,8 +54,8 @@ class OtherCloud:
         return Offer((Original(medium.media_id, 1, "source", "mov"),))
 
     @contextmanager
-    def open(self, original, start=0):
-        yield Bytes(LIBRARY[original.media_id][start:])
+    def open(self, original, start=0, end=None, version=""):
+        yield Bytes(LIBRARY[original.media_id], start, end)
 
 
 def create(settings):
