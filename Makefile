@@ -14,6 +14,7 @@ PIP_INSTALL := -m pip install --quiet
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
 $(VENV)/.ready: requirements-dev.txt pyproject.toml
+	@echo "Installing what is needed, once: one to two minutes."
 	$(PYTHON) -m venv $(VENV)
 	$(PY) $(PIP_INSTALL) --no-deps --require-hashes -r requirements-dev.txt
 	$(PY) $(PIP_INSTALL) --no-deps --no-build-isolation -e .

@@ -89,7 +89,7 @@ def sync(
     """Bring everything that is new into a local folder.
 
     Run it again and it moves nothing; interrupt it and it goes on where it was.
-    Exit codes: 0 all is there, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 another fault,
+    Exit codes: 0 nothing failed, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 another fault,
     130 interrupted.
     """
     from core.cli_view import Progress, print_failure, print_summary

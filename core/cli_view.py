@@ -139,7 +139,7 @@ def print_summary(console: Console, summary: Summary, to: Path) -> None:
     rows = [
         ("in the library", f"{summary.discovered:,} media"),
         ("new", f"{summary.new:,} media"),
-        ("completed", f"{summary.completed:,} media, every byte verified"),
+        ("completed", f"{summary.completed:,} media{', every byte verified' if summary.completed else ''}"),
         ("failed", f"{summary.failed:,} media"),
         ("waiting", f"{summary.pending:,} media"),
         ("transferred", f"{summary.bytes_transferred:,} bytes in {summary.duration_seconds:,.1f} s"),

@@ -49,6 +49,10 @@ class InvalidInput(CloudSyncError):
     """A request, an option or a stored document is malformed: the message says what is wanted."""
 
 
+class StorageFull(CloudSyncError):
+    """There is no room left where the archive or the tracker is kept: the user has to make some."""
+
+
 class Cancelled(CloudSyncError):
     """The user asked to stop; what was confirmed stays, the rest is left for the next run."""
 

@@ -25,13 +25,14 @@ from core.errors import (
     InvalidInput,
     LocatorExpired,
     SourceGone,
+    StorageFull,
     TransientError,
 )
 
 T = TypeVar("T")
 
 #: Trying again cannot help: the user or the developers have to act. Steps return these as outcomes.
-FINAL = (ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, SourceGone)
+FINAL = (ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, SourceGone, StorageFull)
 
 #: A server that asks for a longer pause than this (seconds) is left to the next attempt of the step.
 LONGEST_RETRY_AFTER = 300.0

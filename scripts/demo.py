@@ -258,6 +258,7 @@ def end_kept() -> None:
         return
     for group in groups:
         if is_ours(int(group)):
+            console.print(f"ending what an earlier demo left running (process {group})")
             os.killpg(int(group), signal.SIGTERM)
     shutil.rmtree(STATE, ignore_errors=True)
 

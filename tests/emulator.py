@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
@@ -36,6 +38,7 @@ class Emulator:
         self.endpoint = f"http://127.0.0.1:{self.port}"
         self._log = log or Path(os.devnull)
         self._settings = settings
+        self._folder = ""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +49,15 @@ class Emulator:
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
-        environment = {**os.environ, "GATEWAY_PORT": str(self.port), "LOG_LEVEL": "WARNING", **self._settings}
+        # What it leaves in the temporary folder goes with it.
+        self._folder = tempfile.mkdtemp(prefix="cloud-sync-emulator-")
+        environment = {
+            **os.environ,
+            "GATEWAY_PORT": str(self.port),
+            "LOG_LEVEL": "WARNING",
+            "TMPDIR": self._folder,
+            **self._settings,
+        }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [str(COMMAND)],
@@ -79,6 +90,7 @@ class Emulator:
                 self._process.wait(15)
         if self._process:
             end_group(self._process.pid)
+            shutil.rmtree(self._folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self.start()

@@ -20,7 +20,7 @@ from typing import BinaryIO
 
 from core.archive.base import Label, PartLimits, Shape
 from core.archive.keys import safe_id
-from core.errors import CloudSyncError, IntegrityError, InvalidInput, TransientError
+from core.errors import CloudSyncError, IntegrityError, InvalidInput, StorageFull, TransientError
 from core.model import Stored
 
 STATE_FOLDER = ".cloud-sync"
@@ -301,7 +301,9 @@ def _told_by_the_disk(key: str) -> Iterator[None]:
         raise TransientError(f"Another worker has ended the upload of {key}. It is looked at again.") from error
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise CloudSyncError(f"The disk is full; {key} was not stored. Make room and start again.") from error
+            raise StorageFull(
+                f"The disk is full; {key} was not stored. What was confirmed stays: make room and start again."
+            ) from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise CloudSyncError(
                 f"The folder cannot be written; {key} was not stored. Mend its permissions."

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from core import retry
 from core.archive.base import Archive
-from core.errors import Cancelled
+from core.errors import Cancelled, StorageFull
 from core.model import Medium, utc_now
 from core.providers.base import Provider
 from core.sync.authenticate import authenticate
@@ -137,7 +137,7 @@ class LocalSync:
                 sleep=self._sleep,
                 on_retry=lambda error, seconds: self._observer.retrying(medium, error, seconds),
             )
-        except Cancelled:
+        except (Cancelled, StorageFull):
             raise
         except Exception as error:
             mark_failed(medium, transfer.run_id, type(error).__name__, str(error), self._tracker, self._clock)

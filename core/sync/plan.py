@@ -62,6 +62,8 @@ class _Tally:
     def __init__(self) -> None:
         self.seen: set[str] = set()
         self.new = self.pending = self.length_hint = self.without_length = 0
+        #: Media that had no original at the last look: where the number is bounded, they come when there is room left.
+        self.deferred: list[Medium] = []
 
     def add_new(self, medium: Medium) -> None:
         self.new += 1
@@ -91,6 +93,7 @@ def make_plan(
             listed = provider.list_media(report)
             while media := list(islice(listed, _BATCH)):
                 _plan_batch(media, request, run, tracker, manifest, tally, clock)
+            _write(_bounded(tally.deferred, request, tally), manifest, tally)
         if not request.dry_run:
             gone = _mark_gone(provider.name, report, tally.seen, run, tracker, clock)
             archive.put_document(key, path)
@@ -122,13 +125,24 @@ def _plan_batch(
     arriving = [medium for medium in media if medium.arriving]
     tally.pending += len(arriving)
     due = [medium for medium in media if is_due(medium, records.get(medium.media_id), request)]
-    chosen = due if request.max_items is None else list(islice(due, request.max_items - tally.new))
-    for medium in chosen:
-        tally.add_new(medium)
-        manifest.write(json.dumps(medium.to_json(), separators=(",", ":")) + "\n")
+    if request.max_items is not None:
+        waiting = [one for one in due if (known := records.get(one.media_id)) and known.reason == Reason.NOT_READY]
+        tally.deferred += waiting[: request.max_items]
+        due = [medium for medium in due if medium not in waiting]
+    _write(_bounded(due, request, tally), manifest, tally)
     if not request.dry_run:
         unknown = [medium for medium in media if medium.media_id not in records]
         tracker.add(_pending(medium, run, clock()) for medium in unknown)
+
+
+def _bounded(media: Sequence[Medium], request: SyncRequest, tally: _Tally) -> Sequence[Medium]:
+    return media if request.max_items is None else media[: max(0, request.max_items - tally.new)]
+
+
+def _write(media: Iterable[Medium], manifest: IO[str], tally: _Tally) -> None:
+    for medium in media:
+        tally.add_new(medium)
+        manifest.write(json.dumps(medium.to_json(), separators=(",", ":")) + "\n")
 
 
 def _pending(medium: Medium, run: Run, now: datetime) -> Record:

@@ -9,12 +9,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
-from core.errors import CloudSyncError, InvalidInput, TransientError
+from core.errors import CloudSyncError, InvalidInput, StorageFull, TransientError
 from core.model import Record, Status, format_time, parse_time, utc_now
 
 #: Marks the file as this product's (PRAGMA application_id): the letters "CSyn".
@@ -55,6 +55,7 @@ class SqliteTracker:
 
     def __init__(self, path: Path, *, clock: Callable[[], datetime] = utc_now) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
         self._clock = clock
         self._lock = threading.RLock()
         try:
@@ -89,10 +90,17 @@ class SqliteTracker:
             try:
                 yield self._connection
                 self._connection.execute("COMMIT")
+            except sqlite3.DatabaseError as error:
+                self._roll_back()
+                raise _told_by_sqlite(error, self._path) from error
             except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
+                self._roll_back()
                 raise
+
+    def _roll_back(self) -> None:
+        with suppress(sqlite3.DatabaseError):
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
 
     def _rows(self, query: str, values: Sequence[object]) -> list[_Row]:
         with self._lock:
@@ -204,6 +212,10 @@ def _told_by_sqlite(error: sqlite3.DatabaseError, path: Path) -> CloudSyncError:
     code = error.sqlite_errorcode & 0xFF
     if code in _BUSY:
         return TransientError(f"{path} is in use by another process. It is tried again.")
+    if code == sqlite3.SQLITE_FULL:
+        return StorageFull(
+            f"The disk is full: {path} cannot grow. What was confirmed stays; make room and start again."
+        )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return InvalidInput(f"{path} cannot be used as a sync tracker ({error}). Move it away to begin anew.")
     return CloudSyncError(f"{path} cannot be opened ({error}). Look at permissions and free space of its folder.")

@@ -161,7 +161,10 @@ class GoProCloud:
     def state(self) -> dict[str, Any]:
         """The counts as JSON."""
         with self.lock:
-            return asdict(self.counts) | {"api_calls": self.counts.api_calls}
+            told = {
+                name: dict(value) if isinstance(value, Counter) else value for name, value in vars(self.counts).items()
+            }
+            return told | {"api_calls": self.counts.api_calls}
 
 
 class _Handler(BaseHTTPRequestHandler):

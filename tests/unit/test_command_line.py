@@ -654,5 +654,5 @@ def test_every_command_explains_itself(cli: CommandLine, command: str) -> None:
     assert (ended.code, ended.err) == (0, "")
     assert f"Usage: cloud-sync {command}".strip() in ended.told
     if command == "sync":
-        codes = "0 all is there, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 another fault, "
+        codes = "0 nothing failed, 1 some media failed, 2 wrong usage, 3 credentials rejected, 4 another fault, "
         assert f"Exit codes: {codes}130 interrupted." in ended.told

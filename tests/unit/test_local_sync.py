@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, TransientError
+from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, StorageFull, TransientError
 from core.model import Medium
 from core.sync.local import Observer
 from core.sync.plan import Plan
 from tests.cloud_sync import Backup, wanted
-from tests.gopro_cloud import GoProCloud, Quirks, from_folder, many_small, sample_library
+from tests.gopro_cloud import CloudMedium, GoProCloud, Quirks, from_folder, many_small, sample_library
 from tests.gopro_cloud.library import frames, video
 from tests.gopro_cloud.quirks import Fault
 
@@ -349,6 +351,27 @@ def test_a_dry_run_says_what_would_come_and_leaves_nothing(backup: Backup, cloud
     assert not backup.folder.exists()
     assert list(backup.tracker.unfinished("gopro")) == []
     assert cloud.counts.bytes_served.total() == 0
+
+
+def test_media_that_are_not_ready_do_not_keep_the_others_from_a_bounded_run(backup: Backup, cloud: GoProCloud) -> None:
+    waiting = CloudMedium("waiting", "Video", "GX019999.MP4", "2026-12-01T10:00:00Z", state="transcoding")
+    cloud.media = [waiting, *many_small(2, 1000)]
+    assert [backup.run(max_items=1).completed for _ in range(3)] == [0, 1, 1]
+    last = backup.run(max_items=1)
+    assert (last.new, last.completed, last.pending) == (1, 0, 1)
+
+
+def test_a_full_disk_ends_the_run_at_once_and_says_what_to_do(
+    backup: Backup, cloud: GoProCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    cloud.media = many_small(50, 1000)
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StorageFull, match="make room"):
+        backup.run(workers=1)
+    assert "FAILED" not in {backup.status(medium.media_id) for medium in cloud.media}
 
 
 def test_only_the_media_asked_for_are_transferred(backup: Backup) -> None:

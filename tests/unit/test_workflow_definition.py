@@ -178,7 +178,7 @@ def test_a_transfer_that_cannot_be_mended_by_trying_again_is_not_tried_again() -
     assert never["MaxAttempts"] == 0
     assert set(never["ErrorEquals"]) <= {error.__name__ for error in FINAL}
     # The others of FINAL come back from a transfer as outcomes, or never come from a function.
-    returned = {"Cancelled", "CredentialsRejected", "SourceGone"}
+    returned = {"Cancelled", "CredentialsRejected", "SourceGone", "StorageFull"}
     assert set(never["ErrorEquals"]) | returned == {error.__name__ for error in FINAL}
 
 
