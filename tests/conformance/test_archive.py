@@ -974,6 +974,7 @@ def test_what_a_killed_process_left_is_not_found_and_is_cleaned_away(folder: Fol
 
 def test_cleaning_a_folder_in_which_nothing_was_ever_written_is_no_fault(folder: Folder) -> None:
     folder.archive.clean_partials()
+    assert folder.unfinished() == []
 
 
 @pytest.fixture

@@ -82,7 +82,8 @@ def test_a_command_that_is_shown_is_understood(words: list[str]) -> None:
     command = CLI
     while words and hasattr(command, "commands"):
         command, words = command.commands[words[0]], words[1:]
-    command.make_context("cloud-sync", words).close()
+    with command.make_context("cloud-sync", words) as understood:
+        assert understood.command is command
 
 
 def test_every_command_that_there_is_is_shown() -> None:
