@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from core.errors import CloudSyncError, InvalidInput, StorageFull, TransientError
 from core.model import Record, Status, format_time, parse_time, utc_now
@@ -86,8 +87,8 @@ class SqliteTracker:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
+                self._connection.execute("BEGIN IMMEDIATE")
                 yield self._connection
                 self._connection.execute("COMMIT")
             except sqlite3.DatabaseError as error:
@@ -102,9 +103,12 @@ class SqliteTracker:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
 
-    def _rows(self, query: str, values: Sequence[object]) -> list[_Row]:
+    def _rows(self, query: str, values: Sequence[object]) -> list[Any]:
         with self._lock:
-            return self._connection.execute(query, values).fetchall()
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise _told_by_sqlite(error, self._path) from error
 
     def get(self, provider: str, media_ids: Sequence[str]) -> dict[str, Record]:
         """The records of those media that have one, by media id."""
@@ -151,9 +155,8 @@ class SqliteTracker:
 
     def recall(self, name: str) -> str:
         """What was kept under `name`."""
-        with self._lock:
-            kept = self._connection.execute("SELECT text FROM checkpoints WHERE name = ?", (name,)).fetchone()
-        return kept[0] if kept else ""
+        kept = self._rows("SELECT text FROM checkpoints WHERE name = ?", (name,))
+        return str(kept[0][0]) if kept else ""
 
     def keep(self, name: str, text: str) -> None:
         """Keep `text` under `name`."""
@@ -188,10 +191,8 @@ class SqliteTracker:
 
     def held(self, name: str) -> bool:
         """Whether anybody has the lease now."""
-        with self._lock:
-            query = "SELECT expires_at FROM leases WHERE name = ?"
-            known = self._connection.execute(query, (name,)).fetchone()
-        return bool(known and known[0] > self._clock().timestamp())
+        known = self._rows("SELECT expires_at FROM leases WHERE name = ?", (name,))
+        return bool(known and known[0][0] > self._clock().timestamp())
 
 
 def _patiently(statement: Callable[[], object]) -> None:
@@ -209,7 +210,8 @@ def _patiently(statement: Callable[[], object]) -> None:
 
 
 def _told_by_sqlite(error: sqlite3.DatabaseError, path: Path) -> CloudSyncError:
-    code = error.sqlite_errorcode & 0xFF
+    # What the module itself complains of has no code of SQLite's.
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code in _BUSY:
         return TransientError(f"{path} is in use by another process. It is tried again.")
     if code == sqlite3.SQLITE_FULL:
@@ -218,7 +220,7 @@ def _told_by_sqlite(error: sqlite3.DatabaseError, path: Path) -> CloudSyncError:
         )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
         return InvalidInput(f"{path} cannot be used as a sync tracker ({error}). Move it away to begin anew.")
-    return CloudSyncError(f"{path} cannot be opened ({error}). Look at permissions and free space of its folder.")
+    return CloudSyncError(f"{path} cannot be used ({error}). Look at permissions and free space of its folder.")
 
 
 def _row(record: Record) -> _Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from core.errors import CloudSyncError
 from core.model import Record, Status
 from core.tracker.base import Tracker
 from core.tracker.dynamodb import UNFINISHED_INDEX, DynamoTracker
@@ -257,3 +259,14 @@ def test_checkpoints_are_neither_records_nor_leases(tracker: Tracker, provider: 
     assert not tracker.held(provider)
     assert tracker.acquire(provider, "a", 60)
     assert tracker.recall(provider) == "kept"
+
+
+def test_a_file_that_rots_while_it_is_in_use_is_told_in_words(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.sqlite3"
+    tracker = SqliteTracker(path)
+    tracker.keep("key", "text")
+    sqlite3.connect(path).execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    path.write_bytes(b"\xff" * path.stat().st_size)
+    for ask in (lambda: tracker.recall("key"), lambda: tracker.held("lease"), lambda: tracker.keep("key", "other")):
+        with pytest.raises(CloudSyncError, match=r"tracker\.sqlite3 cannot be used"):
+            ask()
