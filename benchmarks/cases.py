@@ -32,19 +32,24 @@ class Name(StrEnum):
     DELAYED = "delayed"
     CUT = "cut"
     SMALL = "small"
+    SMALL_DELAYED = "small-delayed"
     HUGE = "huge"
     PROOF = "proof"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way of serving, and who takes part. `served` is the first segment of the addresses."""
+    """One way of serving, and who takes part.
+
+    `served` is the first segment of the addresses; `small` is how many of the small files are moved, 0 meaning the large
+    one in their place.
+    """
 
     name: Name
     title: str
     served: str
     entrants: tuple[str, ...]
-    small: bool = False
+    small: int = 0
     note: str = ""
 
     def command(self, entrant: str) -> Command:
@@ -55,11 +60,11 @@ class Case:
         """What an entrant is told to move."""
         served = "plain" if entrant == UNDISTURBED else self.served
         base = f"{source_url}/{served}"
-        return Job(base, files.small, "small") if self.small else Job(base, (files.big,))
+        return Job(base, files.small[: self.small], "small") if self.small else Job(base, (files.big,))
 
     def length(self, files: Files) -> int:
         """What an entrant has to move (bytes)."""
-        return len(files.small) * SMALL_LENGTH if self.small else files.big_length
+        return len(files.small[: self.small]) * SMALL_LENGTH if self.small else files.big_length
 
 
 CASES = (
@@ -90,7 +95,15 @@ CASES = (
         "many files of 300 KB",
         "plain",
         (OURS, SEED, COPYTO),
-        small=True,
+        small=1000,
         note="rclone lists the folder and copies it with its 4 transfers.",
+    ),
+    Case(
+        Name.SMALL_DELAYED,
+        "250 of them with 40 ms of delay for each request, as far as a cloud is away",
+        "delayed",
+        (OURS, SEED, COPYTO),
+        small=250,
+        note="No goal is set for it: it shows what several media in flight are for, which a loopback hides.",
     ),
 )

@@ -2,9 +2,9 @@
 
 The steps' policies (`AUTHENTICATE`, `LIST`, `SUMMARIZE`, `TRANSFER`) are followed by the local driver through
 `retrying` and by the workflow through its own retry table; a test compares the two. The policies below them are used
-inside a step: `API_CALL` for one call, `DOWNLOAD` for opening a body (an expired address is resolved again first),
-`PART` for what one part of a transfer still lacks, `SAVE_CREDENTIALS` for storing a renewed sign-in, which must not be
-lost.
+inside a step: `API_CALL` for one call, `DOWNLOAD` for the first opening of an original (an expired address is resolved
+again first), `PART` for what one part of a transfer still lacks, `SAVE_CREDENTIALS` for storing a renewed sign-in,
+which must not be lost.
 """
 
 from __future__ import annotations

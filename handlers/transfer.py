@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aws_lambda_powertools.metrics import MetricUnit
 
 from core.model import Medium
-from core.sync.outcomes import Transferred
+from core.sync.outcomes import NotReady, Transferred, Unfinished
 from core.sync.transfer import Transfer
 from core.transfer import Progress, Watch
 from handlers import _context as context
@@ -35,6 +35,8 @@ def handler(event: Json, lambda_context: LambdaContext) -> Json:
     context.logger.info("transfer ended", extra={"transfer": answer})
     if isinstance(outcome, Transferred):
         _count(medium.provider, outcome)
+    elif isinstance(outcome, Unfinished | NotReady):
+        context.count(medium.provider, {"BytesTransferred": (MetricUnit.Bytes, outcome.moved)})
     return answer
 
 

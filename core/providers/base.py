@@ -71,7 +71,7 @@ class Provider(Protocol):
         """Open the bytes of an original from `start` up to and without `end`, None meaning its own end.
 
         A server that gives no ranges sends all of it if `start` is 0. `LocatorExpired` if the locator must be resolved
-        again, `SourceChanged` if the bytes are not those of `version`.
+        again, `SourceChanged` if the bytes are not those of `version`. It asks once: who reads tries again.
         """
         ...
 

@@ -18,7 +18,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """Every original of the medium is in the archive. `moved` is what this run transferred of `length` (bytes).
+    """Every original of the medium is in the archive. `moved` is what this call transferred of `length` (bytes).
 
     `damage` says what is wrong with a recording that was damaged at its source already.
     """

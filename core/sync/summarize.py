@@ -141,13 +141,12 @@ def _reconcile(media: Iterator[Medium], provider: str, run: Run, tracker: Tracke
 
 def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _Count) -> None:
     record = records.get(medium.media_id)
+    is_of_run = record is not None and record.run_id == run.run_id
+    count.moved += record.moved if record and is_of_run else 0
     if record is not None and record.status is Status.COMPLETED:
         count.completed += 1
-        if record.run_id == run.run_id:
-            count.moved += record.moved
-            if record.error_type == DAMAGED:
-                damaged = FailedMedium(medium.media_id, medium.filename, record.error, record.error_type)
-                count.damaged.append(damaged)
+        if is_of_run and record.error_type == DAMAGED:
+            count.damaged.append(FailedMedium(medium.media_id, medium.filename, record.error, record.error_type))
     elif record is None or record.reason == Reason.PLANNED or not _is_news(record, run):
         count.untouched.append(medium)
     elif record.status is Status.FAILED:
@@ -156,7 +155,6 @@ def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _
         count.gone += 1
     elif record.reason == Reason.NOT_READY:
         count.not_ready += 1
-        count.moved += record.moved if record.run_id == run.run_id else 0
     elif record.reason == Reason.CREDENTIALS:
         count.waiting += 1
         count.credentials_died = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -69,24 +70,30 @@ class Transfer:
         if record and record.status is Status.COMPLETED:  # since this run was planned
             return Transferred(medium.media_id, record.originals, record.length, 0, attempt.seconds)
         attempt.is_first = record is None or (record.status is Status.PENDING and record.reason == Reason.PLANNED)
-        self._save(medium, Status.IN_PROGRESS)
+        attempt.moved = record.moved if record and record.run_id == self.run_id else 0
+        self._save(medium, Status.IN_PROGRESS, attempt)
         try:
             offer = self.provider.resolve(medium)
             stored = self._archive_all(medium, offer.originals, attempt)
         except SourceGone as error:
-            self._save(medium, Status.SOURCE_GONE, reason=str(error))
+            self._save(medium, Status.SOURCE_GONE, attempt, str(error))
             return Gone(medium.media_id)
         except CredentialsRejected as error:
-            self._save(medium, Status.PENDING, reason=Reason.CREDENTIALS)
+            self._save(medium, Status.PENDING, attempt, Reason.CREDENTIALS)
             return CredentialsDied(medium.media_id, str(error))
         except Cancelled:
-            self._save(medium, Status.PENDING, reason=Reason.CANCELLED)
+            self._save(medium, Status.PENDING, attempt, Reason.CANCELLED)
+            raise
+        except Exception:
+            if attempt.confirmed and attempt.still_has_lease():
+                self._save(medium, Status.IN_PROGRESS, attempt)
             raise
         if None not in stored:
-            return self._conclude(medium, offer, [one for one in stored if one], attempt.seconds)
-        if not attempt.moved:
+            return self._conclude(medium, offer, [one for one in stored if one], attempt)
+        if not attempt.confirmed:
             raise TransientError(f"Nothing of {medium.media_id} arrived within the time of one invocation.")
-        return Unfinished(medium.media_id, attempt.moved)
+        self._save(medium, Status.IN_PROGRESS, attempt)
+        return Unfinished(medium.media_id, attempt.confirmed)
 
     def _archive_all(self, medium: Medium, originals: Sequence[Original], attempt: _Attempt) -> Sequence[Stored | None]:
         """What the archive confirmed of each original, None where the time did not suffice."""
@@ -102,7 +109,7 @@ class Transfer:
         return [future.result() for future in futures]
 
     def _archived(self, medium: Medium, original: Original, key: str, attempt: _Attempt) -> Stored | None:
-        if attempt.moved and attempt.watch.remaining() < LAST_START:
+        if attempt.confirmed and attempt.watch.remaining() < LAST_START:
             return None
         label = Label(
             provider=medium.provider,
@@ -113,23 +120,22 @@ class Transfer:
             run_id=self.run_id,
             tags={"Source": self.provider.title, "AutoSync": "True"},
         )
-        watch = replace(attempt.watch, advance=attempt.advance)
+        watch = replace(attempt.watch, advance=attempt.advance, confirmed=attempt.confirm)
         source = Source(self.provider, medium, original)
         return self.engine.move(source, key, label, watch, is_new=attempt.is_first)
 
-    def _conclude(self, medium: Medium, offer: Offer, stored: Sequence[Stored], seconds: float) -> TransferOutcome:
-        length = sum(one.length for one in stored)
-        moved = sum(one.length for one in stored if one.run_id == self.run_id)
+    def _conclude(self, medium: Medium, offer: Offer, stored: Sequence[Stored], attempt: _Attempt) -> TransferOutcome:
+        length, moved = sum(one.length for one in stored), attempt.confirmed
         if stored:
             self._write_catalog(medium, offer, stored)
-        sums = replace(self._record(medium, Status.COMPLETED), originals=len(stored), length=length, moved=moved)
+        sums = replace(self._record(medium, Status.COMPLETED, attempt), originals=len(stored), length=length)
         if offer.missing or not stored:
             missing = offer.missing or "no original is offered yet"
             self.tracker.save(replace(sums, status=Status.PENDING, reason=Reason.NOT_READY, error=missing))
             return NotReady(medium.media_id, missing, moved)
         damage = "; ".join(f"{one.key.rpartition('/')[2]}: {one.damage}" for one in stored if one.damage)
         self.tracker.save(replace(sums, error_type=DAMAGED, error=damage) if damage else sums)
-        return Transferred(medium.media_id, len(stored), length, moved, seconds, damage)
+        return Transferred(medium.media_id, len(stored), length, moved, attempt.seconds, damage)
 
     def _write_catalog(self, medium: Medium, offer: Offer, stored: Sequence[Stored]) -> None:
         entry = medium.to_json() | {
@@ -148,7 +154,7 @@ class Transfer:
         document = json.dumps(entry, ensure_ascii=False, indent=1).encode()
         self.archive.put_document(catalog_key(medium.provider, medium.media_id), document)
 
-    def _record(self, medium: Medium, status: Status, reason: str = "") -> Record:
+    def _record(self, medium: Medium, status: Status, attempt: _Attempt, reason: str = "") -> Record:
         return Record(
             provider=medium.provider,
             media_id=medium.media_id,
@@ -157,19 +163,24 @@ class Transfer:
             updated_at=self.clock(),
             filename=medium.filename,
             reason=reason,
+            moved=attempt.moved,
         )
 
-    def _save(self, medium: Medium, status: Status, reason: str = "") -> None:
-        self.tracker.save(self._record(medium, status, reason))
+    def _save(self, medium: Medium, status: Status, attempt: _Attempt, reason: str = "") -> None:
+        self.tracker.save(self._record(medium, status, attempt, reason))
 
 
 class _Attempt:
-    """One attempt at a medium: it keeps the lease and counts the bytes."""
+    """One attempt at a medium: it keeps the lease and counts the bytes.
+
+    `confirmed` are those that the archive has confirmed in this attempt, `moved` those of the whole run.
+    """
 
     def __init__(self, leases: Leases, lease: str, owner: str, watch: Watch) -> None:
         self.watch = watch
-        self.moved = 0
+        self.confirmed = self.moved = 0
         self.is_first = False
+        self._counting = threading.Lock()
         self._leases = leases
         self._lease = lease
         self._owner = owner
@@ -179,11 +190,18 @@ class _Attempt:
     def seconds(self) -> float:
         return time.monotonic() - self._began
 
+    def confirm(self, count: int) -> None:
+        with self._counting:
+            self.confirmed += count
+            self.moved += count
+
+    def still_has_lease(self) -> bool:
+        return self._leases.acquire(self._lease, self._owner, LEASE_SECONDS)
+
     def advance(self, count: int) -> None:
-        self.moved += count
         now = time.monotonic()
         if now - self._renewed > _RENEW_AFTER:
-            if not self._leases.acquire(self._lease, self._owner, LEASE_SECONDS):
+            if not self.still_has_lease():
                 raise TransientError("Another run has taken the medium over, because this one was silent for too long.")
             self._renewed = now
         self.watch.advance(count)
@@ -202,6 +220,7 @@ def mark_failed(
     False if it is COMPLETED after all: a confirmed medium never becomes failed.
     """
     tracker.release(medium_lease(medium.provider, medium.media_id), run_id)
+    before = tracker.get(medium.provider, [medium.media_id]).get(medium.media_id)
     return tracker.save(
         Record(
             provider=medium.provider,
@@ -212,5 +231,6 @@ def mark_failed(
             filename=medium.filename,
             error_type=error_type,
             error=public_text(error)[:500],
+            moved=before.moved if before and before.run_id == run_id else 0,
         )
     )

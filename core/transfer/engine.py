@@ -13,25 +13,28 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 
 from core.archive.base import Archive, Label, Shape, Upload
 from core.errors import IntegrityError, LocatorExpired, SourceChanged, TransientError
 from core.model import Stored
 from core.providers.base import ByteSource
-from core.retry import PART, retrying
+from core.retry import DOWNLOAD, PART, retrying
 from core.tracker.base import Checkpoints
-from core.transfer import recording
 from core.transfer.buffers import Buffers
-from core.transfer.job import MIB, Job, Reading, Task, part_size
+from core.transfer.job import LAST_START, MIB, Job, Reading, Task, part_size
 from core.transfer.pace import Pace
+from core.transfer.proof import Passing, damage_of, md5_of, told_md5
 from core.transfer.source import Source
 from core.transfer.watch import UNWATCHED, Advance, Progress, Watch
 
-#: Bytes asked for at once: between two reads a user's wish to stop is heard and progress is told.
-READ_SIZE = MIB
+#: Bytes asked for at once: between two reads a user's wish to stop is heard and progress is told, so that a read grows
+#: while it takes less than the shorter time (seconds) and shrinks when it takes longer than the other.
+FIRST_READ, SMALLEST_READ, LARGEST_READ = MIB // 4, MIB // 16, 4 * MIB
+_FAST_READ, _SLOW_READ = 0.02, 0.2
 
 #: Connections that move parts at once at most, and memory for their parts (bytes), for one process.
 CONNECTIONS = 12
@@ -108,7 +111,7 @@ class Engine:
     def _begin(self, task: Task) -> Stored | None:
         """Move a file of which nothing should be there."""
         smallest = self._archive.limits.smallest
-        with task.source.open(0, smallest) as body:
+        with self._opened(task, smallest) as body:
             if body.total is None or body.total > smallest:
                 found = self._archive.find(task.key)
                 if found and _is_of(found, body):
@@ -120,12 +123,31 @@ class Engine:
         """Move a file of which all or some may be there."""
         found, checkpoint = self._archive.find(task.key), self._checkpoints.recall(task.key)
         is_there = bool(found or checkpoint)
-        with task.source.open(0, 1 if is_there else self._archive.limits.smallest) as body:
+        with self._opened(task, 1 if is_there else self._archive.limits.smallest) as body:
             if found and _is_of(found, body):
                 self._forget(task)
                 return found
             task = replace(task, replaces=found is not None)
             return self._moved(task, body, None if is_there else body, checkpoint)
+
+    @contextmanager
+    def _opened(self, task: Task, end: int) -> Iterator[ByteSource]:
+        """Open the beginning of the source, again for what may pass."""
+
+        def pause(seconds: float) -> None:
+            if task.watch.remaining() < seconds + LAST_START:
+                raise TransientError(f"The source of {task.key} asks for a longer pause than this invocation has left.")
+            time.sleep(seconds)
+            task.watch.advance(0)
+
+        with ExitStack() as stack:
+            yield retrying(
+                DOWNLOAD,
+                lambda: stack.enter_context(task.source.open(0, end)),
+                sleep=pause,
+                draw=self._draw,
+                on_retry=lambda error, _: self._heed(error),
+            )
 
     def _moved(self, task: Task, told: ByteSource, first: ByteSource | None, checkpoint: str) -> Stored | None:
         """Move what `told` tells of; `first` is its open beginning, if that is more than one byte."""
@@ -139,9 +161,18 @@ class Engine:
     def _at_once(self, task: Task, length: int, version: str, body: ByteSource | None) -> Stored:
         """Move a file that is not longer than a part."""
         with self._buffers.take(length) as buffer:
-            digest = self._read(Reading(task, version, length), buffer, 0, length, body)
-            label = replace(task.label, damage=_damage(task.key, length, lambda start, end: bytes(buffer[start:end])))
-            return self._archive.put(task.key, buffer, label, digest.hex(), replaces=task.replaces)
+            reading = Reading(task, version, length)
+            digest = self._read(reading, buffer, 0, length, body)
+            if (told := told_md5(version)) and md5_of(buffer) != told:
+                again = self._read(reading, buffer, 0, length, None)
+                # Not every ETag that looks like an MD5 is one: bytes that come twice are what the source has.
+                if digest != again and md5_of(buffer) != told:
+                    raise IntegrityError(f"The source of {task.key} gives other bytes each time. It is tried again.")
+                digest = again
+            label = replace(task.label, damage=damage_of(task.key, length, _reading_from(buffer)))
+            stored = self._archive.put(task.key, buffer, label, digest.hex(), replaces=task.replaces)
+        task.watch.confirmed(length)
+        return stored
 
     # ---------------------------------------------------------------- one stream
     def _stream(self, task: Task, body: ByteSource) -> Stored:
@@ -158,20 +189,24 @@ class Engine:
         else:
             size = min(body.total, part_size(body.total, self._archive.limits, self._connections, self._memory))
         with self._buffers.take(size) as buffer:
-            digest = hashlib.sha256()
-            filled = _fill(body, buffer, digest.update, advance)
-            if filled < len(buffer) or filled == body.total:
-                _require_whole(key, filled, body)
-                label = replace(label, damage=_damage(key, filled, lambda start, end: bytes(buffer[start:end])))
-                return self._archive.put(key, buffer[:filled], label, digest.hexdigest(), replaces=task.replaces)
-            upload = self._archive.start(key, label, Shape(size, None), replaces=task.replaces)
-            try:
-                length = _stream_parts(body, upload, buffer, advance)
+            digest, passing = hashlib.sha256(), Passing(key, body.version)
+            length = _fill(body, buffer, digest.update, advance)
+            if length < len(buffer) or length == body.total:
                 _require_whole(key, length, body)
-                return upload.complete(length)
-            except BaseException:
-                upload.abort()
-                raise
+                passing.pass_by(buffer[:length])
+                label = replace(label, damage=passing.damage(length))
+                stored = self._archive.put(key, buffer[:length], label, digest.hexdigest(), replaces=task.replaces)
+            else:
+                upload = self._archive.start(key, label, Shape(size, None), replaces=task.replaces)
+                try:
+                    length = _stream_parts(body, upload, buffer, advance, passing)
+                    _require_whole(key, length, body)
+                    stored = replace(upload.complete(length), damage=passing.damage(length))
+                except BaseException:
+                    upload.abort()
+                    raise
+        task.watch.confirmed(length)
+        return stored
 
     # ----------------------------------------------------------------- in parts
     def _in_parts(
@@ -209,7 +244,7 @@ class Engine:
                 return bytes(view[: _fill(piece, view, _ignore, _ignore)])
 
         shape = Shape(part_size(length, self._archive.limits, self._connections, self._memory), length)
-        label = replace(task.label, damage=_damage(task.key, length, read))
+        label = replace(task.label, damage=damage_of(task.key, length, read))
         upload = self._archive.start(task.key, label, shape, replaces=task.replaces)
         known = {
             "upload_id": upload.upload_id,
@@ -262,6 +297,7 @@ class Engine:
         failure = future.exception()
         if failure is None:
             job.arrived += future.result()
+            job.task.watch.confirmed(future.result())
         return error if error or isinstance(failure, _GivenUpError) else failure
 
     def _bring(self, job: Job, number: int, body: ByteSource | None) -> int:
@@ -317,14 +353,19 @@ class Engine:
     def _patiently(self, job: Reading, work: Callable[[], None]) -> None:
         def hear(error: BaseException, _: float) -> None:
             job.retries += 1
-            if isinstance(error, TransientError) and not isinstance(error, LocatorExpired):
-                self._pace.slow_down()
+            self._heed(error)
 
         def pause(seconds: float) -> None:
             if job.stop.wait(seconds):
                 raise _GivenUpError
 
         retrying(PART, work, sleep=pause, draw=self._draw, on_retry=hear)
+
+    def _heed(self, error: BaseException) -> None:
+        if isinstance(error, IntegrityError):
+            self._pace.broke()
+        elif not isinstance(error, LocatorExpired):
+            self._pace.slow_down()
 
     def _tell(self, job: Job) -> None:
         now = self._clock()
@@ -349,9 +390,8 @@ class Engine:
         self._checkpoints.drop(task.key)
 
 
-def _damage(key: str, length: int, read: Callable[[int, int], bytes]) -> str:
-    is_recording = key.rpartition(".")[2].lower() in recording.EXTENSIONS
-    return recording.damage(length, read) if is_recording else ""
+def _reading_from(buffer: memoryview) -> Callable[[int, int], bytes]:
+    return lambda start, end: bytes(buffer[start:end])
 
 
 def _ignore(_: object) -> None:
@@ -364,11 +404,12 @@ def _is_of(found: Stored, body: ByteSource) -> bool:
     return same_version and body.total in (None, found.length)
 
 
-def _stream_parts(body: ByteSource, upload: Upload, buffer: memoryview, advance: Advance) -> int:
+def _stream_parts(body: ByteSource, upload: Upload, buffer: memoryview, advance: Advance, passing: Passing) -> int:
     """Write the full buffer as part 1, then the rest of the body part by part; the length in bytes."""
     length, number, filled = 0, 1, len(buffer)
     while filled:
         part = buffer[:filled]
+        passing.pass_by(part)
         upload.write_part(number, part, hashlib.sha256(part).digest())
         length += filled
         number += 1
@@ -377,11 +418,17 @@ def _stream_parts(body: ByteSource, upload: Upload, buffer: memoryview, advance:
 
 
 def _fill(body: ByteSource, buffer: memoryview, hash_bytes: Callable[[memoryview], None], advance: Advance) -> int:
-    filled = 0
+    filled, size = 0, FIRST_READ
     while filled < len(buffer):
-        count = body.readinto(buffer[filled : filled + READ_SIZE])
+        began = time.monotonic()
+        count = body.readinto(buffer[filled : filled + size])
         if count == 0:
             break
+        took = time.monotonic() - began
+        if took < _FAST_READ:
+            size = min(size * 2, LARGEST_READ)
+        elif took > _SLOW_READ:
+            size = max(size // 2, SMALLEST_READ)
         hash_bytes(buffer[filled : filled + count])
         filled += count
         advance(count)

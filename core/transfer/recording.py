@@ -15,33 +15,74 @@ _MOST_BOXES = 1000
 _INDEX = frozenset({b"moov", b"moof"})
 
 
+class Walk:
+    """A walk from box to box: `next_box` is where the next header stands, until `ended`."""
+
+    def __init__(self) -> None:
+        self.next_box = 0
+        self.ended = False
+        self._fault = ""
+        self._kinds = set[bytes]()
+        self._boxes = 0
+        self._seen = 0
+        self._header = bytearray()
+
+    def take(self, header: bytes) -> None:
+        """Step over the box that begins with `header`: 16 bytes, or those that are left."""
+        size = _size(header)
+        self._boxes += 1
+        if size is None:
+            self._fault = f"what stands at byte {self.next_box:,} is no part of a recording"
+        elif self._boxes > _MOST_BOXES:
+            self._fault = f"it has more than {_MOST_BOXES} parts"
+        else:
+            self._kinds.add(bytes(header[4:8]))
+            self.next_box += size
+        # A box without a size goes on to the end of the file.
+        self.ended = bool(self._fault) or size == 0
+
+    def pass_by(self, block: memoryview) -> None:
+        """Take the headers out of bytes that come one block after the other."""
+        while not self.ended:
+            start = self.next_box + len(self._header) - self._seen
+            self._header += block[start : start + _HEADER - len(self._header)]
+            if len(self._header) < _HEADER:
+                break
+            self._take_collected()
+        self._seen += len(block)
+
+    def damage(self, length: int) -> str:
+        """What is wrong with a recording that has ended after `length` bytes, "" if nothing is."""
+        while self._header and not self.ended:
+            self._take_collected()
+        if self._fault:
+            return self._fault
+        if not self.ended and self.next_box > length:
+            return f"it is cut off: its last part ends {self.next_box - length:,} bytes behind its end"
+        return "" if self._kinds & _INDEX else "it has no index (moov), as if the camera had lost power"
+
+    def _take_collected(self) -> None:
+        at = self.next_box
+        self.take(bytes(self._header))
+        del self._header[: self.next_box - at]  # the next box may begin within them
+
+
 def damage(length: int, read: Callable[[int, int], bytes]) -> str:
     """What is wrong with a recording of `length` bytes, "" if nothing is. `read` gives bytes from a start to an end."""
-    position, kinds = 0, set[bytes]()
-    for _ in range(_MOST_BOXES + 1):
-        if position == length:
-            return "" if kinds & _INDEX else "it has no index (moov), as if the camera had lost power"
-        header = read(position, min(length, position + _HEADER))
-        size = _size(header, length - position)
-        if size is None:
-            return f"what stands at byte {position:,} is no part of a recording"
-        if position + size > length:
-            return f"it is cut off: its last part ends {position + size - length:,} bytes behind its end"
-        kinds.add(header[4:8])
-        position += size
-    return f"it has more than {_MOST_BOXES} parts"
+    walk = Walk()
+    while walk.next_box < length and not walk.ended:
+        walk.take(read(walk.next_box, min(length, walk.next_box + _HEADER)))
+    return walk.damage(length)
 
 
-def _size(header: bytes, left: int) -> int | None:
-    """The bytes of the box that begins with `header`; None if that is no header."""
+def _size(header: bytes) -> int | None:
+    """The bytes of the box that begins with `header`, 0 if it goes on to the end; None if that is no header."""
     if len(header) < 8 or not all(0x20 <= byte < 0x7F or byte == 0xA9 for byte in header[4:8]):
         return None
     (size,) = struct.unpack(">I", header[:4])
-    if size == 0:
-        return left
     if size == 1:
         if len(header) < _HEADER:
             return None
         (size,) = struct.unpack(">Q", header[8:16])
         return size if size >= _HEADER else None
-    return size if size >= 8 else None
+    return size if size == 0 or size >= 8 else None

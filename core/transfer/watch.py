@@ -25,10 +25,12 @@ class Progress:
 class Watch:
     """Who follows a transfer: `advance` hears the bytes of each read, `progress` at most once in `interval` seconds.
 
-    What `advance` raises stops the transfer. `remaining` gives the seconds that are left for it.
+    What `advance` raises stops the transfer. `confirmed` hears the bytes that the archive has confirmed, each once.
+    `remaining` gives the seconds that are left for it.
     """
 
     advance: Advance = lambda _: None
+    confirmed: Advance = lambda _: None
     progress: Callable[[Progress], None] = lambda _: None
     interval: float = 5.0
     remaining: Callable[[], float] = lambda: float("inf")

@@ -13,6 +13,10 @@ from typing import Protocol
 BLOCK = 64 * 1024
 
 
+#: What S3 was given at once, in bytes; longer files came in parts.
+_AT_ONCE = 8 * 1024 * 1024
+
+
 class Body(Protocol):
     """The bytes of a file; any range can be had without the rest."""
 
@@ -101,6 +105,14 @@ def pieces(body: Body, start: int, end: int, size: int = 4 * BLOCK) -> Iterator[
         stop = min(end, start + size)
         yield body.read(start, stop)
         start = stop
+
+
+@lru_cache(maxsize=4096)
+def etag(body: Body) -> str:
+    """The ETag as S3 has it: the MD5 of what was stored at once, else a hash that cannot be told from the bytes."""
+    if body.length <= _AT_ONCE:
+        return f'"{hashlib.md5(body.read(0, body.length)).hexdigest()}"'
+    return f'"{hashlib.md5(repr(body).encode()).hexdigest()}-{-(-body.length // _AT_ONCE)}"'
 
 
 @lru_cache(maxsize=4096)

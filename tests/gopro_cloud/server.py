@@ -22,7 +22,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from tests.gopro_cloud.library import expected_originals
-from tests.gopro_cloud.media import Body, CloudFile, CloudMedium, changed, pieces
+from tests.gopro_cloud.media import Body, CloudFile, CloudMedium, changed, etag, pieces
 from tests.gopro_cloud.quirks import Fault, Quirks
 
 ACCEPT = "application/vnd.gopro.jk.media+json; version=2.0.0"
@@ -405,16 +405,16 @@ class _Handler(BaseHTTPRequestHandler):
             self.cloud.changes[media_id] += kind == "changed"
             version = self.cloud.changes[media_id]
         body = changed(file.body, version)
-        etag = f'"{hashlib.md5(f"{media_id}/{place}/{version}".encode()).hexdigest()}"'
+        tag = etag(body)
         length = {"empty": 0, "short": body.length // 2}.get(kind, body.length)
-        start, end, ranged = self._range(length, etag)
+        start, end, ranged = self._range(length, tag)
         if start >= length > 0:
             self._send(416, b"", {"Content-Range": f"bytes */{length}"})
             return
         self.send_response(206 if ranged else 200)
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", etag)
+        self.send_header("ETag", tag)
         if ranged:
             self.send_header("Content-Range", f"bytes {start}-{end - 1}/{length}")
         if self.cloud.quirks.chunked:
@@ -425,9 +425,9 @@ class _Handler(BaseHTTPRequestHandler):
         if self.command == "GET":
             self._write_body(media_id, place, body, (start, end), fault)
 
-    def _range(self, length: int, etag: str) -> tuple[int, int, bool]:
+    def _range(self, length: int, tag: str) -> tuple[int, int, bool]:
         found = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        is_of_another = self.headers.get("If-Range", etag) != etag
+        is_of_another = self.headers.get("If-Range", tag) != tag
         if not found or is_of_another or self.cloud.quirks.no_ranges or not length:
             return 0, length, False
         return int(found[1]), min(length, int(found[2]) + 1) if found[2] else length, True

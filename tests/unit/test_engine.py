@@ -342,6 +342,92 @@ def test_a_part_that_always_breaks_off_ends_the_transfer_and_the_next_goes_on(pl
     assert place.is_clean()
 
 
+@pytest.mark.parametrize("content", [TEN_PARTS, TEN_PARTS[:PART]], ids=["in parts", "at once"])
+def test_a_source_that_cannot_be_opened_for_a_moment_is_opened_again(place: Place, content: bytes) -> None:
+    cloud = ScriptedCloud(content)
+    failures = iter([TransientError("503"), TransientError("503"), None, TransientError("503")])
+
+    def overloaded(_: int) -> None:
+        if error := next(failures, None):
+            raise error
+
+    cloud.on_open = overloaded
+    place.move(cloud)
+    assert place.content() == content
+    assert cloud.gave_each_byte_once() or len(content) == PART
+
+
+def test_a_source_that_cannot_be_opened_is_asked_five_times_and_no_more(place: Place) -> None:
+    cloud = ScriptedCloud(TEN_PARTS)
+    asked: list[int] = []
+
+    def out_of_order(start: int) -> None:
+        asked.append(start)
+        raise TransientError("503")
+
+    cloud.on_open = out_of_order
+    with pytest.raises(TransientError, match="503"):
+        place.move(cloud)
+    assert asked == [0] * 5
+
+
+def test_a_pause_that_is_longer_than_the_invocation_is_not_made(place: Place) -> None:
+    cloud = ScriptedCloud(TEN_PARTS)
+
+    def overloaded(_: int) -> None:
+        raise TransientError("429", retry_after=60.0)
+
+    cloud.on_open = overloaded
+    with pytest.raises(TransientError, match="longer pause than this invocation"):
+        place.move(cloud, Watch(remaining=lambda: 60.0))
+
+
+def etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content).hexdigest()}"'
+
+
+def test_a_photo_that_does_not_have_the_md5_that_its_server_tells_is_read_again(place: Place) -> None:
+    photo = TEN_PARTS[:PART]
+    cloud = ScriptedCloud(OTHERS[:PART])
+    cloud.version = etag(photo)
+    cloud.on_read = lambda total: setattr(cloud, "content", photo) if total == PART else None
+    place.move(cloud)
+    assert place.content() == photo
+    assert cloud.served == 2 * PART
+
+
+def test_a_photo_whose_etag_is_no_md5_is_archived_once_it_has_come_twice_the_same(place: Place) -> None:
+    cloud = ScriptedCloud(TEN_PARTS[:PART])
+    cloud.version = etag(OTHERS)
+    stored = place.move(cloud)
+    assert stored
+    assert stored.damage == ""
+    assert place.content() == TEN_PARTS[:PART]
+
+
+def test_a_photo_that_comes_different_each_time_is_not_archived(place: Place) -> None:
+    cloud = ScriptedCloud(TEN_PARTS[:PART])
+    cloud.version = etag(TEN_PARTS)
+    cloud.on_read = lambda total: setattr(cloud, "content", OTHERS[:PART])
+    with pytest.raises(IntegrityError, match="other bytes each time"):
+        place.move(cloud)
+    assert place.content() is None
+    assert place.is_clean()
+
+
+@pytest.mark.parametrize(("told", "damage"), [(TEN_PARTS, ""), (OTHERS, "its server tells another MD5")])
+def test_a_stream_with_another_md5_than_its_server_tells_is_archived_and_told(
+    place: Place, told: bytes, damage: str
+) -> None:
+    cloud = ScriptedCloud(TEN_PARTS, gives_ranges=False)
+    cloud.version = etag(told)
+    stored = place.move(cloud)
+    assert stored
+    assert stored.damage.startswith(damage)
+    assert bool(stored.damage) is bool(damage)
+    assert place.content() == TEN_PARTS
+
+
 def test_a_stream_that_breaks_off_leaves_nothing(place: Place) -> None:
     cloud = ScriptedCloud(TEN_PARTS, gives_ranges=False)
     cloud.breaks = [5 * PART]

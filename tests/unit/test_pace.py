@@ -98,6 +98,32 @@ def test_one_connection_is_left_however_often_a_server_asks_for_less(pace: Pace)
     assert entered(pace) == 1
 
 
+def test_one_connection_that_breaks_is_chance_and_a_second_in_the_same_window_halves(pace: Pace, clock: Clock) -> None:
+    rounds(pace, clock, each_connection_is_throttled, 4)
+    pace.broke()
+    assert pace.limit == 12
+    pace.broke()
+    assert pace.limit == 6
+
+
+def test_connections_that_break_in_different_windows_are_chance(pace: Pace, clock: Clock) -> None:
+    rounds(pace, clock, each_connection_is_throttled, 4)
+    for _ in range(5):
+        pace.broke()
+        rounds(pace, clock, each_connection_is_throttled, 1)
+    assert pace.limit == 12
+
+
+def test_a_line_that_grows_later_is_used_later(pace: Pace, clock: Clock) -> None:
+    assert rounds(pace, clock, the_line_is_full, 10)[-1] == 4
+    assert rounds(pace, clock, each_connection_is_throttled, 20)[-1] == 12
+
+
+def test_more_are_tried_but_rarely_where_they_bring_nothing(pace: Pace, clock: Clock) -> None:
+    used = rounds(pace, clock, the_line_is_full, 100)
+    assert 4 <= sum(count > 4 for count in used) <= 7
+
+
 def test_more_are_tried_again_after_a_window_in_peace(pace: Pace, clock: Clock) -> None:
     rounds(pace, clock, each_connection_is_throttled, 4)
     pace.slow_down()
@@ -117,6 +143,7 @@ steps = st.lists(
     st.one_of(
         st.just("enter"),
         st.just("slow down"),
+        st.just("broke"),
         st.tuples(st.sampled_from([0, 1, PART]), st.floats(0, 60, allow_nan=False)),
     ),
     max_size=60,
@@ -141,6 +168,8 @@ def test_whatever_happens_one_may_go_on_and_no_more_than_allowed(
             allowed = in_use < pace.limit
             assert pace.enter() is allowed
             in_use += allowed
+        elif step == "broke":
+            pace.broke()
         else:
             pace.slow_down()
         assert 1 <= pace.limit <= most

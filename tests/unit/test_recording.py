@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.model import utc_now
 from core.sync.notify import about_summary
 from core.sync.request import Run
-from core.transfer.recording import damage
+from core.transfer.recording import Walk, damage
 from tests.cloud_sync import Backup, wanted
 from tests.gopro_cloud import CloudFile, CloudMedium, GoProCloud
 from tests.gopro_cloud.library import many_small, video
@@ -148,6 +148,31 @@ def _lengths_of_last_boxes(path: Path) -> list[int]:
     return starts
 
 
+whole_or_damaged = st.builds(
+    lambda boxes, cut, behind: b"".join(boxes)[: -cut or None] + behind,
+    st.lists(
+        st.one_of(
+            st.builds(box, st.sampled_from([b"ftyp", b"mdat", b"free", b"moov"]), st.binary(max_size=20)),
+            st.builds(large_box, st.just(b"mdat"), st.binary(max_size=20)),
+            st.builds(last_box, st.just(b"mdat"), st.binary(max_size=20)),
+        ),
+        max_size=6,
+    ),
+    st.integers(0, 12),
+    st.binary(max_size=3),
+)
+
+
+@given(whole_or_damaged, st.data())
+def test_of_bytes_that_pass_by_in_any_blocks_the_same_is_told(content: bytes, data: st.DataObject) -> None:
+    walk, position = Walk(), 0
+    while position < len(content):
+        end = data.draw(st.integers(position + 1, len(content)))
+        walk.pass_by(memoryview(content)[position:end])
+        position = end
+    assert walk.damage(len(content)) == told(content)
+
+
 def test_few_bytes_of_a_recording_are_read() -> None:
     content = FTYP + MDAT + MOOV
     asked: list[int] = []
@@ -179,11 +204,16 @@ def medium_of(media_id: str, body: Body) -> CloudMedium:
     return CloudMedium(media_id, "Video", "GX010001.MP4", "2026-03-01T09:15:00Z", (file,), told_length=body.length)
 
 
-@pytest.mark.parametrize("length", [300_000, 9 * MIB], ids=["in one piece", "in parts"])
-def test_a_damaged_recording_is_archived_byte_for_byte_and_told(tmp_path: Path, length: int) -> None:
+@pytest.mark.parametrize(
+    ("length", "has_ranges"),
+    [(300_000, True), (9 * MIB, True), (9 * MIB, False)],
+    ids=["in one piece", "in parts", "in a stream"],
+)
+def test_a_damaged_recording_is_archived_byte_for_byte_and_told(tmp_path: Path, length: int, has_ranges: bool) -> None:
     damaged = medium_of("damaged-film", CutOff(Generated("damaged", length + 5000), length))
     library = [damaged, video("good-film", "GX010002.MP4", "2026-03-02T09:15:00Z", 100_000), *many_small(1, 5000)]
     with GoProCloud(library) as cloud:
+        cloud.quirks.no_ranges = not has_ranges
         backup = Backup(tmp_path, cloud)
         backup.sign_in(cloud.pasted())
         summary = backup.run()

@@ -249,6 +249,37 @@ def test_a_medium_is_free_again_once_it_is_done(backup: Backup) -> None:
     assert not backup.tracker.held(LEASE)
 
 
+def test_each_run_counts_what_it_has_moved_itself(backup: Backup, cloud: GoProCloud) -> None:
+    long_film = video("one-film", "GX010001.MP4", "2026-03-01T09:15:00Z", 40 * 1024 * 1024)
+    cloud.media = [long_film]
+    (film,) = listed(backup)
+
+    def breaks_down(_: list[Medium]) -> None:
+        cloud.quirks.faults["one-film"] = Fault("slow", times=-1, bytes_per_second=100_000_000)
+        read = [0]
+
+        def advance(count: int) -> None:
+            read[0] += count
+            if read[0] > 30_000_000:
+                raise TransientError("the network is down")
+
+        with run(backup, "run-a") as one, pytest.raises(TransientError):
+            one(film, Watch(advance))
+        mark_failed(film, "run-a", "TransientError", "the network is down", backup.tracker)
+
+    def goes_on(_: list[Medium]) -> None:
+        with run(backup, "run-b") as other:
+            other(film)
+
+    first, second = (
+        planned_and_summarized(backup, run_id, transfers)
+        for run_id, transfers in (("run-a", breaks_down), ("run-b", goes_on))
+    )
+    assert (first.failed, second.completed) == (1, 1)
+    assert 0 < first.bytes_transferred < 40 * 1024 * 1024
+    assert first.bytes_transferred + second.bytes_transferred == 40 * 1024 * 1024
+
+
 def test_a_medium_that_is_unfinished_stays_with_its_run(backup: Backup, cloud: GoProCloud) -> None:
     long_film = video("one-film", "GX010001.MP4", "2026-03-01T09:15:00Z", 40 * 1024 * 1024)
     cloud.media = [long_film]
@@ -261,12 +292,14 @@ def test_a_medium_that_is_unfinished_stays_with_its_run(backup: Backup, cloud: G
 
     with run(backup, "run-a") as one, run(backup, "run-b") as other:
         late = Watch(advance, remaining=lambda: LAST_START - 1 if read[0] > 4_000_000 else 100.0)
-        assert isinstance(one(film, late), Unfinished)
+        unfinished = one(film, late)
+        assert isinstance(unfinished, Unfinished)
         assert isinstance(other(film), Busy)
         outcome = one(film)
     assert isinstance(outcome, Transferred)
-    assert outcome.moved == outcome.length == 40 * 1024 * 1024
-    assert backup.tracker.get("gopro", ["one-film"])["one-film"].status is Status.COMPLETED
+    assert outcome.moved + unfinished.moved == outcome.length == 40 * 1024 * 1024
+    record = backup.tracker.get("gopro", ["one-film"])["one-film"]
+    assert (record.status, record.moved) == (Status.COMPLETED, outcome.length)
     assert backup.archived() == wanted([long_film])
     headers_and_probe = 3 * 16 + 1
     assert cloud.counts.bytes_served.total() <= 40 * 1024 * 1024 + headers_and_probe

@@ -33,4 +33,4 @@ def create(settings: ProviderSettings, *, sleep: Callable[[float], None] = time.
     sign_in = SignIn(settings.credentials, settings.leases, PROVIDER, endpoint.refresh, sleep=sleep)
     api = GoProApi(session, base_url, sign_in, slots, sleep=sleep)
     cdn = http.new_session(_DOWNLOADS)
-    return GoProProvider(api, sign_in, cdn, loopback=base_url.startswith("http://"), sleep=sleep)
+    return GoProProvider(api, sign_in, cdn, loopback=base_url.startswith("http://"))

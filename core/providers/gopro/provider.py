@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import partial
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import requests
 
@@ -20,7 +17,6 @@ from core.providers.gopro.api import GoProApi
 from core.providers.gopro.listing import walk
 from core.providers.gopro.originals import offer
 from core.providers.gopro.parse import PROVIDER, read_account, read_medium, read_page
-from core.retry import DOWNLOAD, retrying
 
 _log = logging.getLogger(__name__)
 
@@ -42,15 +38,11 @@ class GoProProvider:
         cdn: requests.Session,
         *,
         loopback: bool = False,
-        sleep: Callable[[float], None] = time.sleep,
-        draw: Callable[[], float] = random.random,
     ) -> None:
         self._api = api
         self._sign_in = sign_in
         self._cdn = cdn
         self._loopback = loopback
-        self._sleep = sleep
-        self._draw = draw
 
     @property
     def renewals(self) -> int:
@@ -73,24 +65,13 @@ class GoProProvider:
             _log.warning("GoPro offers something unknown for medium %s: %s", medium.media_id, printable(novelty))
         return found
 
-    @contextmanager
     def open(
         self, original: Original, start: int = 0, end: int | None = None, version: str = ""
-    ) -> Iterator[ByteSource]:
-        """Open the bytes of an original. Opening is tried again for what may pass, reading is not."""
+    ) -> AbstractContextManager[ByteSource]:
+        """Open the bytes of an original; nothing is tried again here."""
         what = f"{original.role} {original.item_number} of {original.media_id}"
         if not original.locator:
             raise LocatorExpired(f"There is no download address for {what} yet.")
-        with ExitStack() as stack:
-            yield retrying(
-                DOWNLOAD,
-                partial(self._opened, stack, original.locator, what, start, end, version),
-                sleep=self._sleep,
-                draw=self._draw,
-            )
-
-    def _opened(self, stack: ExitStack, url: str, what: str, start: int, end: int | None, version: str) -> ByteSource:
-        body: AbstractContextManager[ByteSource] = http.open_download(
-            self._cdn, url, what, start=start, end=end, version=version, loopback=self._loopback
+        return http.open_download(
+            self._cdn, original.locator, what, start=start, end=end, version=version, loopback=self._loopback
         )
-        return stack.enter_context(body)
