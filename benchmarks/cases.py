@@ -41,8 +41,8 @@ class Name(StrEnum):
 class Case:
     """One way of serving, and who takes part.
 
-    `served` is the first segment of the addresses; `small` is how many of the small files are moved, 0 meaning the large
-    one in their place.
+    `served` is the first segment of the addresses. `small` is how many of the small files are moved; 0 means the large
+    one.
     """
 
     name: Name
