@@ -102,7 +102,7 @@ CASES = (
         Name.SMALL_DELAYED,
         "250 of them with 40 ms of delay for each request, as far as a cloud is away",
         "delayed",
-        (OURS, SEED, COPYTO),
+        (OURS, SEED),
         small=250,
         note="No goal is set for it: it shows what several media in flight are for, which a loopback hides.",
     ),

@@ -92,11 +92,9 @@ class Invocation:
     samples: tuple[int, ...]
 
     @property
-    def growth(self) -> float:
-        """The most memory in its second half over the most in its first, the start left out."""
-        steady = self.samples[len(self.samples) // 5 :]
-        half = len(steady) // 2
-        return max(steady[half:]) / max(steady[:half]) if half else 1.0
+    def steady(self) -> tuple[int, ...]:
+        """The samples without those of its start."""
+        return self.samples[len(self.samples) // 5 :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +114,10 @@ class Huge:
 
     @property
     def growth(self) -> float:
-        """The memory's growth in the invocation in which it grew most."""
-        return max((one.growth for one in self.invocations), default=1.0)
+        """The most memory in the second half of the file over the most in its first."""
+        steady = [sample for one in self.invocations for sample in one.steady]
+        half = len(steady) // 2
+        return max(steady[half:]) / max(steady[:half]) if half else 1.0
 
 
 @dataclass(slots=True)
