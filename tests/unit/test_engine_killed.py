@@ -151,7 +151,10 @@ def test_a_transfer_that_is_killed_at_any_moment_goes_on_and_fetches_no_confirme
     if killed == len(moments):
         assert fetched <= LENGTH - there + HEADERS + PROBE, "a confirmed part was fetched again"
         assert served(cloud) - at_first <= LENGTH + (killed + 1) * HEADERS + killed * (CONNECTIONS + 1) * PART + PROBE
-    assert not list((folder / "backup/.cloud-sync/partial").glob("*"))
+    # Killed before the name of its upload was kept, a transfer leaves a file without a confirmed part, swept later.
+    left = list((folder / "backup/.cloud-sync/partial").iterdir())
+    assert sum(path.suffix != ".journal" for path in left) <= killed
+    assert not any("]" in path.read_text() for path in left if path.suffix == ".journal")
     tracker = SqliteTracker(folder / "tracker.sqlite3")
     assert tracker.recall(KEY) == ""
     assert FolderArchive(folder / "backup").find(KEY) is not None
