@@ -9,7 +9,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test lint format lock containers bench clean
+.PHONY: setup demo demo-stop test lint format lock containers bench mutants clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -41,6 +41,9 @@ containers: setup  ## the functions in Lambda-like containers; needs Docker and 
 
 bench: setup $(BENCH_VENV)/.ready  ## the engine beside its peers; BENCH="--quick --case small"
 	$(PY) -m benchmarks $(BENCH)
+
+mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WORD for some of them
+	$(PY) -m scripts.mutants $(MUTANTS)
 
 test: setup
 	$(PY) -m pytest

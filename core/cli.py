@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from core.archive.folder import FolderArchive
+from core.archive.folder_inventory import FolderInventory
 from core.credentials.base import Credentials, CredentialStore
 from core.credentials.file import FileCredentials
 from core.errors import ApiShapeChanged, Cancelled, CloudSyncError, CredentialsRejected, InvalidInput, public_text
@@ -29,7 +30,9 @@ from core.sync.request import Run, SyncRequest
 from core.tracker.sqlite import SqliteTracker
 
 if TYPE_CHECKING:
+    from core.cli_view import Counter
     from core.sync.summarize import Summary
+    from core.verify import Verifier
 
 STATE_FOLDER = ".cloud-sync"
 DEFAULT_CREDENTIALS = Path(typer.get_app_dir("cloud-sync", force_posix=True)) / "credentials.json"
@@ -72,6 +75,8 @@ ApiUrl = Annotated[
 ]
 MaxItems = Annotated[int | None, typer.Option("--max-items", min=1, help="At most so many media in this run.")]
 MediaIds = Annotated[list[str] | None, typer.Option("--media-id", help="Only this medium; may be given again.")]
+Folder = Annotated[Path | None, typer.Option("--to", help="Folder of the backup.", file_okay=False)]
+StackName = Annotated[str | None, typer.Option("--stack", help="Deployed stack, in place of a folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 
 
@@ -137,6 +142,60 @@ def plan(
         print_plan(out, keeper.plan, to)
     if keeper.plan.unseen:
         raise typer.Exit(Exit.PARTIAL_FAILURE)
+
+
+@app.command()
+def verify(
+    to: Folder = None,
+    stack: StackName = None,
+    provider: ProviderName = "gopro",
+    checksums: Annotated[
+        bool, typer.Option("--checksums", help="Ask for every checksum: a folder's files are read for it.")
+    ] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Queue for the next sync what is missing or damaged.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Compare archive, catalog and tracker, of a folder (--to) or of a deployed stack (--stack).
+
+    No original is moved, restored or deleted, and none is read but with --checksums in a folder.
+    Exit codes: 0 all is well, 1 something is wrong or was until it was repaired, others as of sync.
+    """
+    from core.cli_view import Counter, print_findings
+    from core.verify import Verification
+
+    with _answering(provider), Counter(err, quiet=as_json) as counter, _backup(to, stack, counter) as verifier:
+        report, findings = verifier.verify(Verification(provider, checksums, repair), _new_run())
+    if as_json:
+        told = report.summary() | {"first": [one.to_json() for one in findings]}
+        out.print_json(json.dumps(told), ensure_ascii=True)
+    else:
+        print_findings(out, report, findings, f"{to or stack}")
+    raise typer.Exit(Exit.PARTIAL_FAILURE if findings else Exit.OK)
+
+
+@app.command()
+def reindex(
+    to: Folder = None, stack: StackName = None, provider: ProviderName = "gopro", as_json: AsJson = False
+) -> None:
+    """Rebuild a tracker that was lost from the archive and its catalog alone; records that are there stay.
+
+    Exit codes: 0 every medium is recorded as archived, 1 some wait for the next sync or need a look, others as of sync.
+    """
+    from core.cli_view import Counter, print_reindexed
+    from core.verify import Repair, Verification
+
+    request = Verification(provider, repair=True, untracked=True)
+    with _answering(provider), Counter(err, quiet=as_json) as counter, _backup(to, stack, counter) as verifier:
+        report, findings = verifier.verify(request, _new_run())
+    left = [one for one in findings if one.repair is not Repair.TRACKED]
+    if as_json:
+        told = {"provider": provider, "media": report.media, "recorded": len(findings) - len(left)}
+        out.print_json(json.dumps(told | {"findings": [one.to_json() for one in left]}), ensure_ascii=True)
+    else:
+        print_reindexed(out, report, left)
+    raise typer.Exit(Exit.PARTIAL_FAILURE if left else Exit.OK)
 
 
 @auth.command("set")
@@ -221,6 +280,56 @@ def _open_target(to: Path) -> tuple[SqliteTracker, FolderArchive]:
     state = to / STATE_FOLDER
     state.mkdir(parents=True, exist_ok=True)
     return SqliteTracker(state / "tracker.sqlite3"), FolderArchive(to)
+
+
+@contextmanager
+def _backup(to: Path | None, stack: str | None, counter: Counter) -> Iterator[Verifier]:
+    """The backup in a folder or of a stack, ready to be verified."""
+    from core.verify import Verifier
+
+    if to is not None and stack is None:
+        if not ((to / STATE_FOLDER).is_dir() or (to / "catalog").is_dir()):
+            raise InvalidInput(f"There is no backup in {to}. Name its folder with --to; is its disk mounted?")
+        with _only_process(to):
+            tracker, archive = _open_target(to)
+            yield Verifier(tracker, archive, FolderInventory(to, archive), progress=counter)
+    elif stack is not None and to is None:
+        yield from _stack_backup(stack, counter)
+    else:
+        raise InvalidInput("Name one backup: a folder with --to, or a deployed stack with --stack.")
+
+
+def _stack_backup(stack: str, counter: Counter) -> Iterator[Verifier]:
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from core.archive.s3 import S3Archive
+    from core.archive.s3_inventory import S3Inventory
+    from core.tracker.dynamodb import DynamoTracker
+    from core.verify import Verifier
+    from core.verify.verify import WORKERS
+
+    try:
+        told = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
+        outputs = {one["OutputKey"]: one["OutputValue"] for one in told}
+        bucket, table = outputs.get("ArchiveBucketName"), outputs.get("SyncTrackerTableName")
+        if not (bucket and table):
+            raise InvalidInput(f"{stack} is a stack, but none of Cloud Sync.")
+        config = Config(retries={"mode": "standard", "total_max_attempts": 6}, max_pool_connections=WORKERS)
+        s3, tracker = boto3.client("s3", config=config), DynamoTracker(boto3.client("dynamodb", config=config), table)
+        archive = S3Archive(s3, bucket)
+        yield Verifier(tracker, archive, S3Inventory(s3, bucket, archive), progress=counter)
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        message = f"AWS refuses {error.operation_name} ({code}). Look at what these credentials may do"
+        if code == "ValidationError":
+            raise InvalidInput(f"There is no stack {stack} in this account and region.") from None
+        if code == "ResourceNotFoundException":
+            message = "The stack's table is not there. docs/recovery.md says how to get it back"
+        raise CloudSyncError(f"{message}.") from None
+    except BotoCoreError as error:
+        raise InvalidInput(f"AWS cannot be asked with the configuration of this shell: {error}") from None
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +13,7 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
@@ -25,6 +27,8 @@ from core.sync.local import Observer
 from core.sync.outcomes import NotReady, TransferOutcome, Transferred
 from core.sync.plan import Plan
 from core.sync.summarize import Summary
+from core.verify import Finding, Report
+from core.verify.notify import tell
 
 
 class PlanKeeper(Observer):
@@ -116,7 +120,36 @@ class Progress(Observer):
 
     def _say(self, line: str) -> None:
         if not self._quiet:
-            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+            self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+class Counter:
+    """One bar that counts media; nothing without a terminal."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._bars = Bars(
+            TextColumn("media"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bars.add_task("", total=None)
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, done: int, of: int) -> None:
+        """Say how many are done, and of how many."""
+        self._bars.update(self._task, completed=done, total=of)
 
 
 def print_plan(console: Console, plan: Plan, to: Path) -> None:
@@ -156,6 +189,34 @@ def print_summary(console: Console, summary: Summary, to: Path) -> None:
         console.print(printable(told), markup=False, soft_wrap=True)
     print_failure(console, summary)
     _warn(console, summary.unseen, summary.novelties)
+
+
+def print_findings(console: Console, report: Report, findings: Sequence[Finding], place: str) -> None:
+    """What a verification came to."""
+    table = Table(title=f"{escape(place)}: {report.status}", title_justify="left", show_header=False)
+    rows = {"media": report.media, "originals": report.originals, "bytes": report.length, "findings": report.findings}
+    rows |= {f"  {kind.replace('_', ' ')}": count for kind, count in sorted(report.found.items())}
+    rows |= {f"{done} by --repair": count for done, count in sorted(report.repaired.items())}
+    for name, count in rows.items():
+        table.add_row(name, f"{count:,}")
+    console.print(table)
+    _list(console, findings)
+    if report.findings and not report.repaired:
+        console.print("--repair queues what is missing or damaged for the next sync, and mends catalog and tracker.")
+
+
+def print_reindexed(console: Console, report: Report, left: Sequence[Finding]) -> None:
+    """What a tracker was rebuilt from."""
+    recorded = report.repaired.get("tracked", 0)
+    console.print(f"{report.media:,} media that the tracker did not know: {recorded:,} are recorded again.")
+    _list(console, left)
+
+
+def _list(console: Console, findings: Sequence[Finding]) -> None:
+    for one in findings[:20]:
+        console.print(printable(tell(one)), markup=False, highlight=False, soft_wrap=True)
+    if len(findings) > 20:
+        console.print(f"… and {len(findings) - 20:,} more; --json lists them all.")
 
 
 def print_failure(console: Console, summary: Summary) -> None:

@@ -57,9 +57,12 @@ class Cancelled(CloudSyncError):
     """The user asked to stop; what was confirmed stays, the rest is left for the next run."""
 
 
+_LONGEST_TEXT = 4000
+
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
 def public_text(error: BaseException | str) -> str:
     """The text of an error as it may be kept and sent: addresses, which may be signed, are taken out."""
-    return _ADDRESS.sub("(address left out)", str(error)).strip() or type(error).__name__
+    text = str(error)[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
+    return _ADDRESS.sub("(address left out)", text).strip() or type(error).__name__

@@ -182,6 +182,7 @@ class Reason(StrEnum):
     NOT_READY = "not_ready"
     CREDENTIALS = "credentials"
     CANCELLED = "cancelled"
+    NOT_VERIFIED = "not_verified"
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,7 @@ class RetryPolicy:
 AUTHENTICATE = RetryPolicy(retries=3, first_delay=2.0)
 LIST = RetryPolicy(retries=3, first_delay=2.0)
 SUMMARIZE = RetryPolicy(retries=3, first_delay=2.0)
+VERIFY = RetryPolicy(retries=3, first_delay=2.0)
 TRANSFER = RetryPolicy(retries=3, first_delay=30.0, jitter=True)
 API_CALL = RetryPolicy(retries=4, first_delay=0.5, max_delay=20.0, jitter=True, on=(TransientError,))
 DOWNLOAD = replace(API_CALL, never=(*FINAL, LocatorExpired))

@@ -20,6 +20,7 @@ from core.sync.request import Run
 
 if TYPE_CHECKING:
     from core.archive.s3 import S3Archive
+    from core.archive.s3_inventory import S3Inventory
     from core.credentials.base import CredentialStore
     from core.model import Json
     from core.providers.base import Provider
@@ -83,6 +84,14 @@ def archive() -> S3Archive:
     at_once = os.environ.get("ARCHIVE_AFTER_DAYS") == "0"
     client = boto3.client("s3", config=CLIENT_CONFIG)
     return S3Archive(client, environment("ARCHIVE_BUCKET"), storage_class="DEEP_ARCHIVE" if at_once else None)
+
+
+@cache
+def inventory() -> S3Inventory:
+    """What the stack's bucket really holds."""
+    from core.archive.s3_inventory import S3Inventory
+
+    return S3Inventory(boto3.client("s3", config=CLIENT_CONFIG), environment("ARCHIVE_BUCKET"), archive())
 
 
 @cache

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from core.archive.base import Archive, Label
+from core.archive.catalog import Archived, Entry
 from core.archive.folder import FolderArchive
+from core.archive.keys import catalog_key, original_keys
 from core.credentials.base import Credentials
 from core.credentials.file import FileCredentials
-from core.model import utc_now
+from core.model import Medium, Original, utc_now
 from core.providers.base import Provider, ProviderSettings
 from core.providers.registry import create
 from core.sync.local import LocalSync, Observer
 from core.sync.request import Run, SyncRequest
 from core.sync.summarize import Summary
+from core.sync.transfer import record_of
+from core.tracker.base import SyncTracker
 from core.tracker.sqlite import SqliteTracker
 from tests.gopro_cloud import CloudMedium, GoProCloud, expected_originals
 
@@ -62,6 +69,28 @@ class Backup:
     def status(self, media_id: str) -> str:
         """The tracker's status of a medium."""
         return self.tracker.get("gopro", [media_id])[media_id].status.value
+
+
+def fill(archive: Archive, tracker: SyncTracker, count: int, workers: int = 16) -> list[str]:
+    """Make a backup of `count` small photos without a cloud, as transfers would have left it; the keys."""
+    content, now = b"a small photo", utc_now()
+    digest = hashlib.sha256(content).hexdigest()
+
+    def store(number: int) -> Entry:
+        captured_at = datetime(2015 + number % 10, number % 12 + 1, number % 28 + 1, tzinfo=UTC)
+        medium = Medium("gopro", f"photo{number:07}", "GOPR0001.JPG", "Photo", "ready", captured_at, len(content), 1)
+        original = Original(medium.media_id, 1, "source", "jpg")
+        (key,) = original_keys(medium, [original])
+        label = Label("gopro", medium.media_id, 1, "source", captured_at, "filled")
+        stored = archive.put(key, memoryview(content), label, digest, replaces=True)
+        entry = Entry(medium, now, "", (Archived(1, "source", "", stored),))
+        archive.put_document(catalog_key("gopro", medium.media_id), entry.to_bytes())
+        return entry
+
+    with ThreadPoolExecutor(workers) as pool:
+        entries = list(pool.map(store, range(count)))
+    tracker.add(record_of(entry, "filled", now) for entry in entries)
+    return [entry.originals[0].stored.key for entry in entries]
 
 
 def wanted(library: Iterable[CloudMedium]) -> dict[str, set[tuple[int, str]]]:

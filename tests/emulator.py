@@ -113,6 +113,25 @@ class Emulator:
         """Let pauses of workflows take this share of their time."""
         self.configure(stepfunctions___SFN_WAIT_SCALE=scale)
 
+    def tracker_table(self, name: str) -> str:
+        """A table as the template makes it; its name."""
+        keys = ("provider", "media_id"), ("unfinished", "media_id")
+        table, index = (
+            [{"AttributeName": n, "KeyType": t} for n, t in zip(k, ("HASH", "RANGE"), strict=True)] for k in keys
+        )
+        self.client("dynamodb").create_table(
+            TableName=name,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[
+                {"AttributeName": n, "AttributeType": "S"} for n in ("provider", "media_id", "unfinished")
+            ],
+            KeySchema=table,
+            GlobalSecondaryIndexes=[
+                {"IndexName": "unfinished-index", "KeySchema": index, "Projection": {"ProjectionType": "ALL"}}
+            ],
+        )
+        return name
+
     def client(self, service: Any) -> Any:
         """A boto3 client of the emulated AWS."""
         return boto3.client(

@@ -112,12 +112,10 @@ class Stack:
             SecretId=self.outputs["CredentialsSecretArn"], SecretString=json.dumps(document)
         )
 
-    def start(self, request: Mapping[str, Any] | None = None) -> str:
-        """Start an execution; its ARN."""
+    def start(self, request: Mapping[str, Any] | None = None, machine: str = "StateMachineArn") -> str:
+        """Start an execution; its ARN. `machine` is the output that names the state machine."""
         states = self.emulator.client("stepfunctions")
-        started = states.start_execution(
-            stateMachineArn=self.outputs["StateMachineArn"], input=json.dumps(dict(request or {}))
-        )
+        started = states.start_execution(stateMachineArn=self.outputs[machine], input=json.dumps(dict(request or {})))
         return str(started["executionArn"])
 
     def wait(self, arn: str, timeout: float = 300) -> Execution:
@@ -140,6 +138,10 @@ class Stack:
     def run(self, request: Mapping[str, Any] | None = None, timeout: float = 300) -> Execution:
         """Start an execution and wait for its end."""
         return self.wait(self.start(request), timeout)
+
+    def verify(self, request: Mapping[str, Any] | None = None, timeout: float = 300) -> Execution:
+        """Start a verification and wait for its end."""
+        return self.wait(self.start(request, "VerifyStateMachineArn"), timeout)
 
     def history(self, arn: str) -> list[dict[str, Any]]:
         """All events of an execution."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-from core.model import Stored, format_time
+from core.model import Stored, format_time, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,11 @@ class Label:
             "source-version": self.source_version,
             "damage": self.damage,
         }
-        return {name: value.encode("ascii", "backslashreplace").decode() for name, value in pairs.items() if value}
+        return {
+            name: printable(value).encode("ascii", "backslashreplace").decode()
+            for name, value in pairs.items()
+            if value
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +122,74 @@ class Archive(Protocol):
 
     def location(self, key: str) -> str:
         """Where a person finds `key`: an `s3://` address or a path."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """An object as a listing tells it. `version_id` names these very bytes, "" where the store has no versions."""
+
+    key: str
+    length: int
+    version_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenUpload:
+    """An upload in parts that was begun and neither completed nor aborted."""
+
+    key: str
+    upload_id: str
+    begun_at: datetime
+
+
+def same_bytes(found: Stored, known: Stored) -> bool:
+    """Whether what the store says of an object proves that it is still the one that is known; its version, or checksum.
+
+    Two checksums over parts of different lengths prove nothing.
+    """
+    if known.version_id and known.version_id != "null" and found.version_id == known.version_id:
+        return True
+    if known.store_checksum:
+        return (found.length, found.store_checksum) == (known.length, known.store_checksum)
+    return found.sha256 is not None and (found.length, found.sha256) == (known.length, known.sha256)
+
+
+class Verdict(StrEnum):
+    """What an object is, held against what the catalog tells of it.
+
+    MISTOLD: the object is the one that was confirmed once, and the catalog tells something else of it.
+    """
+
+    SOUND = "sound"
+    MISSING = "missing"
+    DAMAGED = "damaged"
+    MISTOLD = "mistold"
+
+
+class Inventory(Protocol):
+    """What an archive really holds; nothing here moves, restores or, unless that is asked for, reads an original."""
+
+    def objects(self, prefix: str) -> Iterator[Listed]:
+        """Every object whose key begins with `prefix`, from listings alone."""
+        ...
+
+    def judge(self, known: Stored, listed: Listed, *, checksums: bool) -> tuple[Verdict, str]:
+        """Whether `listed` is what the catalog knows, and what is wrong; `checksums` asks for every one of them."""
+        ...
+
+    def label(self, key: str) -> Mapping[str, str]:
+        """What the object carries about itself (`Label.metadata`), empty if nothing."""
+        ...
+
+    def distrust(self, key: str) -> None:
+        """See to it that a damaged object is not taken for confirmed by the next transfer; it stays where it is."""
+        ...
+
+    def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
+        """The uploads in parts that are open."""
+        ...
+
+    def abort(self, upload: OpenUpload) -> None:
+        """Throw the parts of an upload away."""
         ...

@@ -304,6 +304,8 @@ def _told_by_the_disk(key: str) -> Iterator[None]:
             raise StorageFull(
                 f"The disk is full; {key} was not stored. What was confirmed stays: make room and start again."
             ) from error
+        if error.errno == errno.EFBIG:
+            raise IntegrityError(f"The source of {key} declares more bytes than the disk takes in one file.") from error
         if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise CloudSyncError(
                 f"The folder cannot be written; {key} was not stored. Mend its permissions."

@@ -45,15 +45,25 @@ def safe_id(identifier: str) -> str:
 
 def original_keys(medium: Medium, originals: Sequence[Original]) -> list[str]:
     """The key of each original, in their order; no two are equal, not even where case is ignored."""
-    folder = f"{safe_id(medium.provider)}-videos/{_month(medium)}/{safe_id(medium.media_id)}"
+    folder = f"{originals_prefix(medium.provider)}{_month(medium)}/{safe_id(medium.media_id)}"
     counts = Counter(map(_kind, originals))
     taken: set[str] = set()
     return [f"{folder}/{_unused(_name(medium, one, counts[_kind(one)]), taken)}" for one in originals]
 
 
+def originals_prefix(provider: str) -> str:
+    """What the keys of all originals of a provider begin with."""
+    return f"{safe_id(provider)}-videos/"
+
+
+def catalog_prefix(provider: str) -> str:
+    """What the keys of all catalog entries of a provider begin with."""
+    return f"catalog/{safe_id(provider)}/"
+
+
 def catalog_key(provider: str, media_id: str) -> str:
     """Where the catalog keeps what the provider said of a medium and what was archived."""
-    return f"catalog/{safe_id(provider)}/{safe_id(media_id)}.json"
+    return f"{catalog_prefix(provider)}{safe_id(media_id)}.json"
 
 
 def manifest_key(run_id: str) -> str:
@@ -64,6 +74,11 @@ def manifest_key(run_id: str) -> str:
 def report_key(run_id: str) -> str:
     """Where a run keeps what it came to."""
     return f"runs/{safe_id(run_id)}/report.json"
+
+
+def findings_key(run_id: str, number: int) -> str:
+    """Where a verification keeps what stretch `number` of it (from 1) has found, one JSON line a finding."""
+    return f"runs/{safe_id(run_id)}/findings-{number:04}.jsonl"
 
 
 def _month(medium: Medium) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -42,11 +43,26 @@ MOST_REDIRECTS = 3
 #: Bytes of an API answer, decoded, that are read at most.
 LONGEST_ANSWER = 32 * 1024 * 1024
 
+#: Seconds that an API answer may take to arrive whole, however steadily it drips.
+LONGEST_CALL = 60.0
+
+#: Characters of an ETag or a date that names a version: the archive keeps it with the object.
+LONGEST_VERSION = 200
+
 _REDIRECTS = (301, 302, 303, 307, 308)
 _OVERLOADED = (408, 425, 429)
 _NOT_IN_URLS = re.compile(r"[\x00-\x20\x7f\\]")
+#: What error pages and messages come as, and no original does.
+_PAGE = re.compile(r"\s*(text/html|(text|application)/(\S+\+)?(xml|json))\b", re.IGNORECASE)
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18})")
 _BROKEN = (urllib3.exceptions.HTTPError, http.client.HTTPException, requests.RequestException, OSError)
+
+
+class _Session(requests.Session):
+    """A session that never looks where a redirect leads: to prepare that, requests would read its whole body."""
+
+    def get_redirect_target(self, _: object) -> None:
+        """Nowhere: who wants to follow a redirect does so in person."""
 
 
 class _DirectAdapter(HTTPAdapter):
@@ -59,7 +75,7 @@ class _DirectAdapter(HTTPAdapter):
 
 def new_session(pool_size: int) -> requests.Session:
     """A session for `pool_size` threads that sends what it is told: no netrc, no cookies of its own."""
-    session = requests.Session()
+    session = _Session()
     session.auth = _unchanged
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.mount("https://", HTTPAdapter(pool_connections=8, pool_maxsize=pool_size))
@@ -72,7 +88,7 @@ def _unchanged(request: requests.PreparedRequest) -> requests.PreparedRequest:
 
 
 def require_safe_url(url: str, what: str, *, error: type[CloudSyncError] = InvalidInput, loopback: bool = True) -> str:
-    """The address, if it is https without user information; plain http for a loopback host, if `loopback`.
+    """The address, if it is https without user information; a loopback host, and http to it, only if `loopback`.
 
     Else `error`, whose text names `what` and never the address.
     """
@@ -83,7 +99,9 @@ def require_safe_url(url: str, what: str, *, error: type[CloudSyncError] = Inval
         raise error(f"{what} is not a valid address.") from None
     if _NOT_IN_URLS.search(url) or not host or "@" in parts.netloc:
         raise error(f"{what} must be an address with a host and without user name, blanks or backslashes.")
-    if parts.scheme == "https" or (parts.scheme == "http" and loopback and _is_loopback(host)):
+    if _is_own_machine(host) and not loopback:
+        raise error(f"{what} leads to the machine that asks for it.")
+    if parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host)):
         return url
     raise error(f"{what} must begin with https:// (http:// is accepted for loopback addresses alone).")
 
@@ -93,6 +111,15 @@ def _is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _is_own_machine(host: str) -> bool:
+    """Whether it is this machine, or the link-local address at which a cloud machine is told its credentials."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+    return address.is_loopback or address.is_link_local or address.is_unspecified
 
 
 def retry_after(headers: Mapping[str, str], clock: Callable[[], datetime] = utc_now) -> float | None:
@@ -147,13 +174,16 @@ def _kind(fault: BaseException) -> str:
 
 
 def read_all(response: requests.Response, what: str) -> bytes:
-    """The decoded body of an API answer. `TransientError` if it breaks off or exceeds `LONGEST_ANSWER`."""
+    """The decoded body of an API answer. `TransientError` if it breaks off, is too long or takes too long."""
     body = bytearray()
+    give_up_at = time.monotonic() + LONGEST_CALL
     try:
         while block := response.raw.read1(256 * 1024, decode_content=True):
             body += block
             if len(body) > LONGEST_ANSWER:
                 raise TransientError(f"{what}: the answer is longer than {LONGEST_ANSWER:,} bytes.")
+            if time.monotonic() > give_up_at:
+                raise TransientError(f"{what}: the answer was not whole after {LONGEST_CALL:.0f} s.")
     except _BROKEN as fault:
         raise TransientError(f"{what}: the answer broke off ({type(fault).__name__}).") from None
     return bytes(body)
@@ -175,7 +205,7 @@ class HttpByteSource:
         headers = response.headers
         if headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
             raise IntegrityError(f"{what} comes encoded though that was not asked for.")
-        self.version = headers.get("ETag") or headers.get("Last-Modified") or ""
+        self.version = _version(headers)
         if version and self.version != version:
             raise SourceChanged(f"{what} is no longer what it was when its transfer began.")
         declared = _content_length(headers, what)
@@ -211,6 +241,15 @@ class HttpByteSource:
     def _broken_off(self, why: str) -> IntegrityError:
         whole = "its end" if self._end is None else f"byte {self._end:,}"
         return IntegrityError(f"{self._what} broke off at byte {self._position:,} before {whole}{why}.")
+
+
+def _version(headers: Mapping[str, str]) -> str:
+    """The validator of the bytes, "" unless it is short and plain enough to be sent back and kept."""
+    for name in ("ETag", "Last-Modified"):
+        told = headers.get(name, "").strip()
+        if told and len(told) <= LONGEST_VERSION and told.isascii() and told.isprintable():
+            return told
+    return ""
 
 
 def _content_length(headers: Mapping[str, str], what: str) -> int | None:
@@ -270,13 +309,22 @@ def open_download(
                 _require_download(response, what, clock)
                 yield HttpByteSource(response, start, end, version, what)
                 return
-            url = urljoin(url, response.headers.get("Location", ""))
+            url = _joined(url, response.headers.get("Location", ""), what)
     raise TransientError(f"{what} is redirected more than {MOST_REDIRECTS} times.")
+
+
+def _joined(url: str, location: str, what: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise ApiShapeChanged(f"The address that {what} is redirected to is not valid.") from None
 
 
 def _require_download(response: requests.Response, what: str, clock: Callable[[], datetime]) -> None:
     status = response.status_code
     if status in (200, 206):
+        if _PAGE.match(response.headers.get("Content-Type", "")):
+            raise TransientError(f"{what}: a page or a message came in its place.")
         return
     if status in (401, 403, 404, 410):
         raise LocatorExpired(f"The download address of {what} is no longer honoured ({status}).")

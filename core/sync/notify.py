@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from core.model import Json
+from core.model import Json, printable
 from core.sync.outcomes import Failure
 from core.sync.request import Run
 from core.sync.summarize import Summary
@@ -38,7 +38,7 @@ def about_failure(failure: Failure, run: Run, summary: Summary | None = None) ->
         lines.append(f"What to do: {failure.remedy}")
     if summary:
         lines += ["", *_figures(summary), *_failures(summary)]
-    return _compose(f"Cloud Sync: {headline}", lines, run)
+    return compose(f"Cloud Sync: {headline}", lines, run)
 
 
 def about_summary(summary: Summary, run: Run) -> Notification:
@@ -59,7 +59,7 @@ def about_summary(summary: Summary, run: Run) -> Notification:
             "it is not proved that the backup is whole. The next run lists again; if it stays so, look "
             "for an update of Cloud Sync."
         )
-    return _compose(
+    return compose(
         f"Cloud Sync: {', '.join(problems) or summary.status}",
         [*lines, "", *_figures(summary), *_failures(summary)],
         run,
@@ -89,7 +89,10 @@ def _lines(media: Iterable[Json]) -> list[str]:
     return [f"- {one['filename'] or '(no name)'} ({one['media_id']}): {one['error']}" for one in media]
 
 
-def _compose(subject: str, lines: list[str], run: Run) -> Notification:
+def compose(subject: str, lines: list[str], run: Run) -> Notification:
+    """A message about a run; its subject is cut to what mail gateways take."""
     ending = ["", f"Run: {run.run_id}"] + ([f"Look here: {run.link}"] if run.link else [])
-    ascii_subject = " ".join(subject.encode("ascii", "replace").decode().split())
-    return Notification(ascii_subject[:_LONGEST_SUBJECT], "\n".join([*lines, *ending]))
+    ascii_subject = " ".join(printable(subject).encode("ascii", "replace").decode().split())
+    # What a provider calls its media must not look like a line of this message.
+    message = "\n".join(map(printable, [*lines, *ending]))
+    return Notification(ascii_subject[:_LONGEST_SUBJECT], message)

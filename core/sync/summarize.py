@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import islice
@@ -20,6 +20,9 @@ from core.tracker.base import Tracker
 
 _BATCH = 100
 _FAILURES_TOLD = 20
+
+#: Bytes of JSON that such a list may have: a state of the workflow holds 256 KB, and the lists twice.
+_ROOM = 40_000
 
 VANISHED = "TransferVanished"
 
@@ -64,7 +67,7 @@ class Summary:
     failure: Failure | None = None
 
     def to_json(self) -> dict[str, Json]:
-        """The execution's output: at most 20 failures are listed, however many there are."""
+        """The execution's output: at most 20 failures are listed, however many there are, and none that is too long."""
         return {
             "status": self.status,
             "provider": self.provider,
@@ -78,10 +81,20 @@ class Summary:
             "unseen": self.unseen,
             "bytes_transferred": self.bytes_transferred,
             "duration_seconds": self.duration_seconds,
-            "failures": [one.to_json() for one in self.failures[:_FAILURES_TOLD]],
-            "damaged": [one.to_json() for one in self.damaged[:_FAILURES_TOLD]],
+            "failures": _listed(self.failures),
+            "damaged": _listed(self.damaged),
             "novelties": list(self.novelties),
         }
+
+
+def _listed(media: Sequence[FailedMedium]) -> list[Json]:
+    listed: list[Json] = []
+    room = _ROOM
+    for one in media[:_FAILURES_TOLD]:
+        room -= len(json.dumps(one.to_json()))
+        if room >= 0:
+            listed.append(one.to_json())
+    return listed
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,10 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from core.archive.base import Archive, Label
+from core.archive.base import Archive, Label, same_bytes
+from core.archive.catalog import Archived, Entry
 from core.archive.keys import catalog_key, original_keys
-from core.errors import Cancelled, CredentialsRejected, SourceGone, TransientError, public_text
-from core.model import Medium, Offer, Original, Reason, Record, Status, Stored, format_time, utc_now
+from core.errors import Cancelled, CredentialsRejected, InvalidInput, SourceGone, TransientError, public_text
+from core.model import Medium, Offer, Original, Reason, Record, Status, Stored, utc_now
 from core.providers.base import Provider
 from core.sync.outcomes import Busy, CredentialsDied, Gone, NotReady, TransferOutcome, Transferred, Unfinished
 from core.tracker.base import Leases, Tracker
@@ -72,6 +72,7 @@ class Transfer:
         attempt.is_first = record is None or (record.status is Status.PENDING and record.reason == Reason.PLANNED)
         attempt.moved = record.moved if record and record.run_id == self.run_id else 0
         self._save(medium, Status.IN_PROGRESS, attempt)
+        attempt.known = {} if attempt.is_first else self._catalogued(medium)
         try:
             offer = self.provider.resolve(medium)
             stored = self._archive_all(medium, offer.originals, attempt)
@@ -122,37 +123,44 @@ class Transfer:
         )
         watch = replace(attempt.watch, advance=attempt.advance, confirmed=attempt.confirm)
         source = Source(self.provider, medium, original)
-        return self.engine.move(source, key, label, watch, is_new=attempt.is_first)
+        distrusts = not attempt.is_first and self._is_damaged(key, attempt.known.get(key))
+        return self.engine.move(source, key, label, watch, is_new=attempt.is_first, distrusts=distrusts)
+
+    def _catalogued(self, medium: Medium) -> dict[str, Stored]:
+        """What an earlier run has archived of the medium, by key."""
+        try:
+            entry = Entry.from_lines(self.archive.read_document(catalog_key(medium.provider, medium.media_id)))
+        except InvalidInput:
+            return {}
+        return {one.stored.key: one.stored for one in entry.originals}
+
+    def _is_damaged(self, key: str, known: Stored | None) -> bool:
+        """Whether what is there is not what was once confirmed, or was not stored by any run at all."""
+        found = self.archive.find(key)
+        if found is None:
+            return known is not None  # gone, or replaced by something that nobody can confirm
+        if found.run_id == self.run_id:
+            return False
+        return not found.run_id or (known is not None and not same_bytes(found, known))
 
     def _conclude(self, medium: Medium, offer: Offer, stored: Sequence[Stored], attempt: _Attempt) -> TransferOutcome:
-        length, moved = sum(one.length for one in stored), attempt.confirmed
-        if stored:
-            self._write_catalog(medium, offer, stored)
-        sums = replace(self._record(medium, Status.COMPLETED, attempt), originals=len(stored), length=length)
-        if offer.missing or not stored:
+        if not stored:
             missing = offer.missing or "no original is offered yet"
-            self.tracker.save(replace(sums, status=Status.PENDING, reason=Reason.NOT_READY, error=missing))
-            return NotReady(medium.media_id, missing, moved)
-        damage = "; ".join(f"{one.key.rpartition('/')[2]}: {one.damage}" for one in stored if one.damage)
-        self.tracker.save(replace(sums, error_type=DAMAGED, error=damage) if damage else sums)
-        return Transferred(medium.media_id, len(stored), length, moved, attempt.seconds, damage)
+            record = self._record(medium, Status.PENDING, attempt, Reason.NOT_READY)
+            self.tracker.save(replace(record, error=missing))
+            return NotReady(medium.media_id, missing, attempt.confirmed)
+        entry = self._write_catalog(medium, offer, stored)
+        self.tracker.save(replace(record_of(entry, self.run_id, self.clock()), moved=attempt.moved))
+        if entry.missing:
+            return NotReady(medium.media_id, entry.missing, attempt.confirmed)
+        return Transferred(medium.media_id, len(stored), entry.length, attempt.confirmed, attempt.seconds, entry.damage)
 
-    def _write_catalog(self, medium: Medium, offer: Offer, stored: Sequence[Stored]) -> None:
-        entry = medium.to_json() | {
-            "archived_at": format_time(self.clock()),
-            "missing": offer.missing,
-            "originals": [
-                one.to_json()
-                | {
-                    "item_number": original.item_number,
-                    "role": original.role,
-                    "camera_position": original.camera_position,
-                }
-                for original, one in zip(offer.originals, stored, strict=True)
-            ],
-        }
-        document = json.dumps(entry, ensure_ascii=False, indent=1).encode()
-        self.archive.put_document(catalog_key(medium.provider, medium.media_id), document)
+    def _write_catalog(self, medium: Medium, offer: Offer, stored: Sequence[Stored]) -> Entry:
+        pairs = zip(offer.originals, stored, strict=True)
+        originals = tuple(Archived(one.item_number, one.role, one.camera_position, found) for one, found in pairs)
+        entry = Entry(medium, self.clock(), offer.missing, originals)
+        self.archive.put_document(catalog_key(medium.provider, medium.media_id), entry.to_bytes())
+        return entry
 
     def _record(self, medium: Medium, status: Status, attempt: _Attempt, reason: str = "") -> Record:
         return Record(
@@ -170,6 +178,24 @@ class Transfer:
         self.tracker.save(self._record(medium, status, attempt, reason))
 
 
+def record_of(entry: Entry, run_id: str, now: datetime) -> Record:
+    """The tracker's record of a medium of which everything that its catalog entry tells is in the archive."""
+    error = entry.missing or entry.damage
+    return Record(
+        provider=entry.medium.provider,
+        media_id=entry.medium.media_id,
+        status=Status.PENDING if entry.missing else Status.COMPLETED,
+        run_id=run_id,
+        updated_at=now,
+        filename=entry.medium.filename,
+        reason=Reason.NOT_READY if entry.missing else "",
+        error_type=DAMAGED if error and not entry.missing else "",
+        error=error,
+        originals=len(entry.originals),
+        length=entry.length,
+    )
+
+
 class _Attempt:
     """One attempt at a medium: it keeps the lease and counts the bytes.
 
@@ -181,6 +207,7 @@ class _Attempt:
         self.confirmed = self.moved = 0
         self.is_first = False
         self._counting = threading.Lock()
+        self.known: dict[str, Stored] = {}
         self._leases = leases
         self._lease = lease
         self._owner = owner

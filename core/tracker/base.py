@@ -23,8 +23,16 @@ class SyncTracker(Protocol):
         """Write a record; False, and nothing written, if that would replace a COMPLETED one by anything else."""
         ...
 
+    def reopen(self, record: Record, seen: Record) -> bool:
+        """Write a record in place of `seen`, a COMPLETED one too; False, and nothing written, if that has changed."""
+        ...
+
     def unfinished(self, provider: str) -> Iterator[Record]:
         """The records whose status is not final (PENDING, IN_PROGRESS, FAILED)."""
+        ...
+
+    def records(self, provider: str) -> Iterator[Record]:
+        """Every record of a provider."""
         ...
 
 

@@ -110,6 +110,16 @@ class DynamoTracker:
             lambda: self._client.put_item(TableName=self._table, Item=item, ConditionExpression=condition, **extra)
         )
 
+    def reopen(self, record: Record, seen: Record) -> bool:
+        """Write a record in place of `seen`; a record never changes without its status or its time."""
+        item = _item(seen)
+        return self._put(
+            _item(record),
+            "#status = :status AND updated_at = :updated_at",
+            {"#status": "status"},
+            {":status": item["status"], ":updated_at": item["updated_at"]},
+        )
+
     def unfinished(self, provider: str) -> Iterator[Record]:
         """The records whose status is not final; the index may lag behind by a moment."""
         pages = self._client.get_paginator("query").paginate(
@@ -117,6 +127,17 @@ class DynamoTracker:
             IndexName=UNFINISHED_INDEX,
             KeyConditionExpression="unfinished = :provider",
             ExpressionAttributeValues={":provider": {"S": provider}},
+        )
+        for page in pages:
+            yield from map(_record, page["Items"])
+
+    def records(self, provider: str) -> Iterator[Record]:
+        """Every record of a provider."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="provider = :provider",
+            ExpressionAttributeValues={":provider": {"S": provider}},
+            ConsistentRead=True,
         )
         for page in pages:
             yield from map(_record, page["Items"])

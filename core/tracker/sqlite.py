@@ -139,13 +139,30 @@ class SqliteTracker:
             connection.execute(f"INSERT OR REPLACE {_INSERT}", _row(record))
             return True
 
+    def reopen(self, record: Record, seen: Record) -> bool:
+        """Write a record in place of `seen`."""
+        with self._transaction() as connection:
+            query = f"SELECT {_COLUMNS} FROM media WHERE provider = ? AND media_id = ?"  # noqa: S608
+            known = connection.execute(query, (record.provider, record.media_id)).fetchone()
+            if known is None or _record(known) != seen:
+                return False
+            connection.execute(f"INSERT OR REPLACE {_INSERT}", _row(record))
+            return True
+
     def unfinished(self, provider: str) -> Iterator[Record]:
         """The records whose status is not final."""
+        return self._select(provider, "AND status NOT IN ('COMPLETED', 'SOURCE_GONE')")
+
+    def records(self, provider: str) -> Iterator[Record]:
+        """Every record of a provider."""
+        return self._select(provider, "")
+
+    def _select(self, provider: str, condition: str) -> Iterator[Record]:
         last = ""
         while True:
             query = (
-                f"SELECT {_COLUMNS} FROM media WHERE provider = ? AND media_id > ? "  # noqa: S608
-                f"AND status NOT IN ('COMPLETED', 'SOURCE_GONE') ORDER BY media_id LIMIT {_BATCH}"
+                f"SELECT {_COLUMNS} FROM media WHERE provider = ? AND media_id > ? {condition} "  # noqa: S608
+                f"ORDER BY media_id LIMIT {_BATCH}"
             )
             rows = self._rows(query, (provider, last))
             if not rows:

@@ -90,16 +90,24 @@ class Engine:
         self._pool.shutdown()
 
     def move(
-        self, source: Source, key: str, label: Label, watch: Watch = UNWATCHED, *, is_new: bool = False
+        self,
+        source: Source,
+        key: str,
+        label: Label,
+        watch: Watch = UNWATCHED,
+        *,
+        is_new: bool = False,
+        distrusts: bool = False,
     ) -> Stored | None:
         """Store the source at `key` and return what the archive confirmed; None if the time did not suffice.
 
         Then the next call goes on where this one stopped, as it does after an error or a crash. An object that is
         already there and of the same length and version is not moved again. An empty, short or long body raises
         `IntegrityError` and leaves no object. `is_new` says that no attempt was made before: a small file is then sent
-        without a look at what is there, on the condition that nothing is.
+        without a look at what is there, on the condition that nothing is. `distrusts` says that what is there is known
+        to be damaged: it is moved again and takes its place.
         """
-        task = Task(source, key, label, watch, replaces=False)
+        task = Task(source, key, label, watch, replaces=distrusts)
         for _ in range(_FRESH_STARTS):
             try:
                 return self._begin(task) if is_new else self._go_on(task)
@@ -124,10 +132,10 @@ class Engine:
         found, checkpoint = self._archive.find(task.key), self._checkpoints.recall(task.key)
         is_there = bool(found or checkpoint)
         with self._opened(task, 1 if is_there else self._archive.limits.smallest) as body:
-            if found and _is_of(found, body):
+            if found and not task.replaces and _is_of(found, body):
                 self._forget(task)
                 return found
-            task = replace(task, replaces=found is not None)
+            task = replace(task, replaces=task.replaces or found is not None)
             return self._moved(task, body, None if is_there else body, checkpoint)
 
     @contextmanager

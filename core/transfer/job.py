@@ -7,10 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from core.archive.base import Label, PartLimits, Shape, Upload
+from core.errors import IntegrityError
 from core.transfer.source import Source
 from core.transfer.watch import Watch
 
 MIB = 1024 * 1024
+
+#: Bytes of an original at most: no camera records so much, and a declared length decides how large a part is.
+LONGEST = 5 * 1024**4
 
 #: Seconds before the end of an invocation, beside twice the time that a part has taken, from which on none is begun.
 LAST_START = 5.0
@@ -69,7 +73,12 @@ class Job(Reading):
 
 
 def part_size(length: int, limits: PartLimits, connections: int, memory: int) -> int:
-    """Bytes of a part of a file of `length` bytes: small enough to share it out, large enough for the store."""
+    """Bytes of a part of a file of `length` bytes: small enough to share it out, large enough for the store.
+
+    `IntegrityError` if it is longer than `LONGEST`.
+    """
+    if length > LONGEST:
+        raise IntegrityError(f"A source declares {length:,} bytes, more than can be moved.")
     shared_out = -(-length // connections)
     size = max(limits.smallest, min(shared_out, memory // connections), -(-length // limits.most))
     return min(limits.largest, -(-size // MIB) * MIB if size > limits.smallest else size)

@@ -14,7 +14,7 @@ import pytest
 from core.errors import CloudSyncError
 from core.model import Record, Status
 from core.tracker.base import Tracker
-from core.tracker.dynamodb import UNFINISHED_INDEX, DynamoTracker
+from core.tracker.dynamodb import DynamoTracker
 from core.tracker.sqlite import SqliteTracker
 from tests.emulator import Emulator
 
@@ -41,27 +41,7 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def table(emulator: Emulator) -> str:
-    client = emulator.client("dynamodb")
-    name = f"tracker-{uuid4().hex[:8]}"
-    client.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[
-            {"AttributeName": n, "AttributeType": "S"} for n in ("provider", "media_id", "unfinished")
-        ],
-        KeySchema=[{"AttributeName": "provider", "KeyType": "HASH"}, {"AttributeName": "media_id", "KeyType": "RANGE"}],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": UNFINISHED_INDEX,
-                "KeySchema": [
-                    {"AttributeName": "unfinished", "KeyType": "HASH"},
-                    {"AttributeName": "media_id", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
-    return name
+    return emulator.tracker_table(f"tracker-{uuid4().hex[:8]}")
 
 
 @pytest.fixture(params=["sqlite", "dynamodb"])
@@ -105,6 +85,34 @@ def test_any_number_of_records_is_read_at_once(tracker: Tracker, provider: str) 
     media_ids = [f"m{number:04}" for number in range(1203)]
     tracker.add(record(provider, media_id) for media_id in media_ids)
     assert sorted(tracker.get(provider, [*media_ids, "m0001", "absent"])) == media_ids
+
+
+def test_every_record_of_a_provider_is_told_and_no_other(tracker: Tracker, provider: str) -> None:
+    saved = [record(provider, f"m{n:04}", status) for n, status in enumerate([*Status] * 250)]
+    tracker.add(saved)
+    tracker.add([record(f"{provider}-other")])
+    tracker.keep("not a record", "text")
+    assert sorted(tracker.records(provider), key=lambda one: one.media_id) == saved
+
+
+def test_a_completed_record_is_reopened_by_who_has_seen_it(tracker: Tracker, provider: str) -> None:
+    seen = record(provider, status=Status.COMPLETED)
+    tracker.save(seen)
+    again = replace(seen, status=Status.PENDING, updated_at=NOW + timedelta(seconds=1))
+    assert tracker.reopen(again, seen)
+    assert tracker.get(provider, ["m1"]) == {"m1": again}
+    assert list(tracker.unfinished(provider)) == [again]
+
+
+def test_a_record_that_has_changed_or_gone_is_not_reopened(tracker: Tracker, provider: str) -> None:
+    seen = record(provider, status=Status.COMPLETED)
+    pending = replace(seen, status=Status.PENDING)
+    assert not tracker.reopen(pending, seen)
+    assert tracker.get(provider, ["m1"]) == {}
+    newer = replace(seen, updated_at=NOW + timedelta(milliseconds=1))
+    tracker.save(newer)
+    assert not tracker.reopen(pending, seen)
+    assert tracker.get(provider, ["m1"]) == {"m1": newer}
 
 
 def test_adding_leaves_a_record_that_is_there(tracker: Tracker, provider: str) -> None:

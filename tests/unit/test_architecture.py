@@ -22,14 +22,17 @@ ALLOWED = {
     "core.providers": FLAT | {"core.credentials", "core.tracker"},
     "core.transfer": FLAT | {"core.archive", "core.providers", "core.tracker"},
     "core.sync": FLAT | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
-    "core.cli_view": FLAT | {"core.sync"},
+    "core.verify": FLAT | {"core.archive", "core.sync", "core.tracker"},
+    "core.cli_view": FLAT | {"core.sync", "core.verify"},
     "handlers": FLAT
-    | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"},
+    | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"}
+    | {"core.verify"},
 }
 
 #: Modules beside which no other implementation may be imported.
 SIBLINGS = [
     {"core.archive.s3", "core.archive.folder"},
+    {"core.archive.s3_inventory", "core.archive.folder_inventory"},
     {"core.tracker.dynamodb", "core.tracker.sqlite"},
     {"core.credentials.secretsmanager", "core.credentials.file"},
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import pytest
 from core.model import Medium
 from core.sync.plan import Plan
 from core.sync.request import Run, SyncRequest
+from core.verify import Report, Verification
 from handlers._answers import run_of_execution
 from tests.unit.test_template import function
-from tests.unit.test_workflow_definition import invoked_function, steps
+from tests.unit.test_workflow_definition import invoked_function, steps, verification
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.stem for path in (ROOT / "handlers").glob("[!_]*.py"))
@@ -23,16 +25,21 @@ MODULES = sorted(path.stem for path in (ROOT / "handlers").glob("[!_]*.py"))
 #: What reads each part of an event, and gives it back as the workflow carries it.
 READ: dict[str, Callable[[Any], Any]] = {
     "execution": lambda told: told | as_told(run_of_execution(told)),
-    "input": lambda told: {name: SyncRequest.from_json(told).to_json()[name] for name in told},
+    "input": lambda told: {name: (SyncRequest.from_json(told).to_json() | as_asked(told))[name] for name in told},
     "run": lambda told: Run.from_json(told).to_json(),
     "request": lambda told: SyncRequest.from_json(told).to_json(),
     "video": lambda told: Medium.from_json(told).to_json(),
     "plan": lambda told: told | {"plan": Plan.from_json(told["plan"]).to_json()},
+    "progress": lambda told: told and Report.from_json(told).to_json(),
 }
 
 
 #: What holds a reference or a fault, and is looked at below.
 OTHERS = {"auth", "fault"}
+
+
+def as_asked(told: Any) -> dict[str, Any]:
+    return asdict(Verification.from_json(told))
 
 
 def as_told(run: Run) -> dict[str, Any]:
@@ -46,9 +53,8 @@ def event(module: str) -> dict[str, Any]:
 
 def payload(module: str) -> dict[str, Any]:
     """What the state machine gives to the function of a module; paths stand for what they point to."""
-    (state,) = [
-        state for state in steps().values() if function(invoked_function(state))["Handler"].split(".")[1] == module
-    ]
+    invoking = [*steps().values(), verification()["VerifyArchive"]]
+    (state,) = [state for state in invoking if function(invoked_function(state))["Handler"].split(".")[1] == module]
     found: dict[str, Any] = without_path_marks(state["Parameters"]["Payload"])
     return found
 

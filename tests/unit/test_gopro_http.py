@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import socketserver
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,61 +29,15 @@ from core.providers.gopro.answers import spoken_reason
 from core.providers.gopro.oauth import TokenEndpoint
 from core.providers.limiter import LEASE_SECONDS, ApiSlots
 from core.tracker.sqlite import SqliteTracker
+from tests.scripted import Scripted, raw, whole
 
 ACCOUNT = b'{"id": "u", "total_count": 1}'
 
 
-class Scripted:
-    """A server that answers each path with the bytes it was given, and keeps the requests."""
-
-    def __init__(self) -> None:
-        script = self
-        self.answers: dict[str, list[bytes]] = {}
-        self.requests: list[str] = []
-
-        class Handler(socketserver.StreamRequestHandler):
-            def handle(self) -> None:
-                head = b""
-                while not head.endswith(b"\r\n\r\n"):
-                    line = self.rfile.readline()
-                    if not line:
-                        return
-                    head += line
-                length = next(
-                    (int(one[15:]) for one in head.lower().split(b"\r\n") if one.startswith(b"content-length:")),
-                    0,
-                )
-                script.requests.append((head + self.rfile.read(length)).decode())
-                answers = script.answers[head.split()[1].decode().partition("?")[0]]
-                self.wfile.write(answers.pop(0) if len(answers) > 1 else answers[0])
-
-        class Server(socketserver.ThreadingTCPServer):
-            daemon_threads = True
-            allow_reuse_address = True
-
-        self.server = Server(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-
-    def answer(self, path: str, *answers: bytes) -> str:
-        self.answers[path] = list(answers)
-        return self.url + path
-
-
-def raw(status: str, *headers: str, body: bytes = b"") -> bytes:
-    return "\r\n".join([f"HTTP/1.1 {status}", *headers, "Connection: close", "", ""]).encode() + body
-
-
-def whole(status: str, body: bytes, *headers: str) -> bytes:
-    return raw(status, f"Content-Length: {len(body)}", *headers, body=body)
-
-
 @pytest.fixture
 def server() -> Iterator[Scripted]:
-    scripted = Scripted()
-    threading.Thread(target=scripted.server.serve_forever, args=(0.05,), daemon=True).start()
-    yield scripted
-    scripted.server.shutdown()
-    scripted.server.server_close()
+    with Scripted() as scripted:
+        yield scripted
 
 
 def read(url: str, start: int = 0) -> tuple[bytes, int | None]:

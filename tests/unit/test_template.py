@@ -26,6 +26,7 @@ PARAMETERS = {
     "MaxConcurrency": 5,
     "ScheduleExpression": "cron(0 2 * * ? *)",
     "ScheduleTimezone": "Europe/Berlin",
+    "VerifyScheduleExpression": "cron(0 8 ? * SUN *)",
     "ScheduleState": "ENABLED",
     "AlertEmail": "",
     "ArchiveAfterDays": 7,
@@ -39,6 +40,8 @@ OUTPUTS = {
     "StateMachineArn": {"Ref": "SyncStateMachine"},
     "StateMachineConsoleUrl": None,
     "ScheduleName": {"Ref": "SyncSchedule"},
+    "VerifyStateMachineArn": {"Ref": "VerifyStateMachine"},
+    "VerifyScheduleName": {"Ref": "VerifySchedule"},
     "SyncTrackerTableName": {"Ref": "SyncTracker"},
     "ArchiveBucketName": {"Ref": "ArchiveBucket"},
     "CredentialsSecretArn": {"Fn::GetAtt": ["CredentialsSecret", "Id"]},
@@ -52,9 +55,18 @@ FUNCTIONS = {
     "TransferFunction": "handlers.transfer.handler",
     "MarkFailedFunction": "handlers.mark_failed.handler",
     "SummarizeFunction": "handlers.summarize.handler",
+    "VerifyFunction": "handlers.verify.handler",
 }
 
-ROLES = {name.replace("Function", "Role") for name in FUNCTIONS} | {"StateMachineRole", "ScheduleRole"}
+#: The roles that no function takes, and who takes them.
+SERVICES = {
+    "StateMachineRole": "states.amazonaws.com",
+    "VerifyStateMachineRole": "states.amazonaws.com",
+    "ScheduleRole": "scheduler.amazonaws.com",
+    "VerifyScheduleRole": "scheduler.amazonaws.com",
+}
+
+ROLES = {name.replace("Function", "Role") for name in FUNCTIONS} | set(SERVICES)
 
 #: What AWS offers no narrower resource for.
 ONLY_WITHOUT_RESOURCE = {
@@ -375,17 +387,21 @@ def test_a_function_joins_the_vpc_when_there_is_one(name: str) -> None:
 
 def test_every_log_group_is_encrypted_and_forgets() -> None:
     groups = of_type("AWS::Logs::LogGroup")
-    assert set(groups) == {name.replace("Function", "Logs") for name in FUNCTIONS} | {"StateMachineLogs"}
+    of_machines = {"StateMachineLogs", "VerifyStateMachineLogs"}
+    assert set(groups) == {name.replace("Function", "Logs") for name in FUNCTIONS} | of_machines
     for group in groups.values():
         assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
         assert group["KmsKeyId"] == {"Fn::GetAtt": ["EncryptionKey", "Arn"]}
 
 
-def test_the_workflow_logs_no_data_and_is_traced() -> None:
-    workflow = properties("SyncStateMachine")
+@pytest.mark.parametrize(
+    ("machine", "role"), [("SyncStateMachine", "StateMachineRole"), ("VerifyStateMachine", "VerifyStateMachineRole")]
+)
+def test_a_workflow_logs_no_data_and_is_traced(machine: str, role: str) -> None:
+    workflow = properties(machine)
     assert workflow["Logging"]["IncludeExecutionData"] is False
     assert workflow["Tracing"] == {"Enabled": True}
-    assert workflow["Role"] == {"Fn::GetAtt": ["StateMachineRole", "Arn"]}
+    assert workflow["Role"] == {"Fn::GetAtt": [role, "Arn"]}
 
 
 # --------------------------------------------------------------------------------- roles
@@ -440,8 +456,7 @@ def test_only_the_steps_that_talk_to_the_provider_can_read_its_credentials() -> 
 @pytest.mark.parametrize("role", sorted(ROLES))
 def test_a_role_can_be_taken_by_its_own_service_alone(role: str) -> None:
     (trust,) = properties(role)["AssumeRolePolicyDocument"]["Statement"]
-    services = {"StateMachineRole": "states.amazonaws.com", "ScheduleRole": "scheduler.amazonaws.com"}
-    assert trust["Principal"] == {"Service": services.get(role, "lambda.amazonaws.com")}
+    assert trust["Principal"] == {"Service": SERVICES.get(role, "lambda.amazonaws.com")}
 
 
 # ---------------------------------------------------------------------- schedule, alerts
@@ -455,6 +470,27 @@ def test_the_schedule_keeps_local_time_and_what_could_not_start() -> None:
     assert target["DeadLetterConfig"] == {"Arn": {"Fn::GetAtt": ["ScheduleDeadLetters", "Arn"]}}
     assert properties("ScheduleDeadLetters")["KmsMasterKeyId"] == {"Ref": "EncryptionKey"}
     assert json.loads(target["Input"]) == {"provider": "gopro"}
+
+
+def test_the_archive_is_verified_and_mended_once_a_week() -> None:
+    schedule = properties("VerifySchedule")
+    assert schedule["ScheduleExpression"] == {"Ref": "VerifyScheduleExpression"}
+    assert schedule["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
+    assert schedule["State"] == {"Ref": "ScheduleState"}
+    target = schedule["Target"]
+    assert (target["Arn"], target["RoleArn"]) == (
+        {"Ref": "VerifyStateMachine"},
+        {"Fn::GetAtt": ["VerifyScheduleRole", "Arn"]},
+    )
+    assert target["DeadLetterConfig"] == properties("SyncSchedule")["Target"]["DeadLetterConfig"]
+    assert json.loads(target["Input"]) == {"provider": "gopro", "repair": True}
+
+
+def test_a_verification_can_neither_write_an_original_nor_delete_anything() -> None:
+    for statement in statements("VerifyRole"):
+        if "-videos/" in json.dumps(statement["Resource"]):
+            assert statement["Action"] == ["s3:GetObject", "s3:AbortMultipartUpload"]
+    assert not [action for action in actions("VerifyRole") if "Delete" in action and not action.startswith("ec2:")]
 
 
 def test_an_email_address_is_subscribed_when_there_is_one() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from core.retry import AUTHENTICATE, FINAL, LIST, SUMMARIZE, TRANSFER, RetryPolicy
+from core.retry import AUTHENTICATE, FINAL, LIST, SUMMARIZE, TRANSFER, VERIFY, RetryPolicy
 from tests.unit.test_template import function, properties
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,8 +40,8 @@ POLICIES = {
 State = dict[str, Any]
 
 
-def definition() -> State:
-    found: State = json.loads((ROOT / "statemachine" / "sync.asl.json").read_text())
+def definition(name: str = "sync") -> State:
+    found: State = json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text())
     return found
 
 
@@ -66,7 +66,8 @@ def choices() -> dict[str, State]:
 def invoked_function(state: State) -> str:
     """The logical name of the function that a state invokes, "" if it invokes none."""
     placeholder = str(state.get("Parameters", {}).get("FunctionName", ""))
-    substitutions = properties("SyncStateMachine")["DefinitionSubstitutions"]
+    machines = ("SyncStateMachine", "VerifyStateMachine")
+    substitutions = {k: v for name in machines for k, v in properties(name)["DefinitionSubstitutions"].items()}
     return str(substitutions[placeholder[2:-1]]["Fn::GetAtt"][0]) if placeholder else ""
 
 
@@ -315,3 +316,46 @@ def test_a_role_may_invoke_every_step() -> None:
     assert allowed["Action"] == "lambda:InvokeFunction"
     invoked = [{"Fn::GetAtt": [invoked_function(state), "Arn"]} for state in steps().values()]
     assert sorted(map(str, allowed["Resource"])) == sorted(map(str, invoked))
+
+
+# ---------------------------------------------------------------------- the verification
+def verification() -> dict[str, State]:
+    found: dict[str, State] = definition("verify")["States"]
+    return found
+
+
+def test_every_state_of_the_verification_can_be_reached_and_ends_are_known() -> None:
+    assert reached(definition("verify")) == set(verification())
+    ends = {name: state["Type"] for name, state in verification().items() if not list(successors(state))}
+    assert ends == {"VerificationComplete": "Succeed", "VerificationFailed": "Fail"}
+
+
+def test_a_verification_goes_on_where_the_time_ended_and_findings_are_told() -> None:
+    choice = verification()["CheckVerification"]
+    assert {rule["StringEquals"]: rule["Next"] for rule in choice["Choices"]} == {
+        "unfinished": "VerifyArchive",
+        "sound": "VerificationComplete",
+        "findings": "NotifyFindings",
+    }
+    assert choice["Default"] == "NotifyCriticalFailure"
+    assert verification()["NotifyFindings"]["Next"] == "VerificationComplete"
+
+
+def test_a_verification_is_retried_told_and_given_the_time_that_it_may_take() -> None:
+    state = verification()["VerifyArchive"]
+    assert (invoked_function(state), catches_everything(state)) == ("VerifyFunction", "DescribeFault")
+    assert state["TimeoutSeconds"] > function("VerifyFunction")["Timeout"]
+    (retry,) = state["Retry"]
+    assert (retry["ErrorEquals"], pauses(retry)) == (["States.ALL"], ceilings(VERIFY))
+    assert verification()["DescribeFault"]["Next"] == "NotifyCriticalFailure"
+    assert verification()["NotifyCriticalFailure"]["Next"] == "VerificationFailed"
+
+
+def test_every_placeholder_of_the_verification_is_substituted_and_its_role_may_invoke_it() -> None:
+    names = set(re.findall(r"\$\{(\w+)\}", json.dumps(definition("verify"))))
+    assert names == set(properties("VerifyStateMachine")["DefinitionSubstitutions"])
+    allowed = properties("VerifyStateMachineRole")["Policies"][0]["PolicyDocument"]["Statement"][0]
+    assert (allowed["Action"], allowed["Resource"]) == (
+        "lambda:InvokeFunction",
+        {"Fn::GetAtt": ["VerifyFunction", "Arn"]},
+    )

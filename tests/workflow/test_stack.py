@@ -21,11 +21,20 @@ from tests.stack import REGION, Execution, Stack, sam
 from tests.unit.test_template import properties
 
 ROOT = Path(__file__).resolve().parents[2]
-FUNCTIONS = ["AuthenticateFunction", "MarkFailedFunction", "PlanFunction", "SummarizeFunction", "TransferFunction"]
+FUNCTIONS = [
+    "AuthenticateFunction",
+    "MarkFailedFunction",
+    "PlanFunction",
+    "SummarizeFunction",
+    "TransferFunction",
+    "VerifyFunction",
+]
 OUTPUTS = {
     "StateMachineArn",
     "StateMachineConsoleUrl",
     "ScheduleName",
+    "VerifyStateMachineArn",
+    "VerifyScheduleName",
     "SyncTrackerTableName",
     "ArchiveBucketName",
     "CredentialsSecretArn",

@@ -22,6 +22,10 @@ BASE_HEADERS = {
     ),
 }
 
+_MOST_DIGITS = 100
+
+#: Characters of a reason. What is longer is none, and a cut could leave half a secret, which nobody would recognise.
+_LONGEST_REASON = 1000
 _NOT_FOR_EYES = re.compile(r"[a-z][a-z0-9+.-]*://\S*|\S+@\S+|[^\s,;:]{24,}", re.IGNORECASE)
 
 
@@ -36,10 +40,15 @@ def safe_base_url(url: str) -> str:
 def json_object(body: bytes) -> dict[str, Json]:
     """The JSON object of an answer, empty if it holds none: HTML, a list, or nested beyond reason."""
     try:
-        document = json.loads(body, parse_constant=lambda _: None)
+        document = json.loads(body, parse_constant=lambda _: None, parse_int=_whole_number)
     except (ValueError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _whole_number(text: str) -> int | None:
+    """A number of the answer; None for one that Python refuses to read (4,300 digits), so that the rest is read."""
+    return int(text) if len(text) <= _MOST_DIGITS else None
 
 
 def spoken_reason(answer: Json, secrets: Iterable[str] = ()) -> str:
@@ -64,5 +73,5 @@ def reasons(answer: Json) -> Iterator[str]:
             continue
         for name in ("error", "error_description", "reason", "code", "description"):
             value = error.get(name)
-            if isinstance(value, str | int) and (text := str(value)[:200]).isprintable():
+            if isinstance(value, str | int) and len(text := str(value)) <= _LONGEST_REASON and text.isprintable():
                 yield text

@@ -56,10 +56,12 @@ STATES = ARRIVING | {
 _NEEDED = ("filename", "type", "ready_to_view", "captured_at", "file_size", "item_count")
 _SAID_OTHERWISE = frozenset({"id", *_NEEDED})
 _PERSONAL_NAME = re.compile(r"token|user|url|href|secret|cookie|e?mail", re.IGNORECASE)
-_PERSONAL_TEXT = re.compile(r"://|^\s*//|\beyJ[\w-]{8}")
-_LONGEST_ID = 200
+_PERSONAL_TEXT = re.compile(r"://|^\s*//|\beyJ[\w-]{8}|eyJ[\w-]{16}")
+_PERSONAL_WORD = re.compile(r"://|eyJ[\w-]{16,}\.[\w-]{8}")
+_LONGEST_ID = 200  # bytes: as metadata of an object, which may be 2 KB in all (Amazon S3), they may become 600
 _LONGEST_TEXT = 1000
 _LONGEST_FACT = 4000
+_LONGEST_FACTS = 64_000
 _MOST_VALUES = 100
 _DEEPEST = 4
 _MOST_NOVELTIES = 50
@@ -92,7 +94,7 @@ def read_medium(row: Json, report: ListingReport) -> Medium | None:
     if media_id is None:
         note(report, "a medium without a readable id")
         return None
-    kind, state = _text(row.get("type")), _text(row.get("ready_to_view"))
+    kind, state = _impersonal(row.get("type")), _impersonal(row.get("ready_to_view"))
     for name in _NEEDED:
         if name not in row:
             note(report, f"no {name} in a medium")
@@ -103,7 +105,7 @@ def read_medium(row: Json, report: ListingReport) -> Medium | None:
     return Medium(
         provider=PROVIDER,
         media_id=media_id,
-        filename=_text(row.get("filename")),
+        filename=_impersonal(row.get("filename")),
         kind=kind,
         state=state,
         captured_at=parse_time(row.get("captured_at")),
@@ -138,9 +140,9 @@ def _media_id(row: Json) -> str | None:
     found = row.get("id")
     if isinstance(found, int) and not isinstance(found, bool):
         found = str(read_count(found) or "")
-    if not isinstance(found, str) or not 0 < len(found) <= _LONGEST_ID or found in (".", ".."):
+    if not isinstance(found, str) or found in (".", "..") or not found.isprintable() or " " in found:
         return None
-    return found if found.isprintable() and " " not in found else None
+    return found if 0 < len(found.encode()) <= _LONGEST_ID and not _PERSONAL_WORD.search(found) else None
 
 
 def _text(value: Json) -> str:
@@ -148,20 +150,33 @@ def _text(value: Json) -> str:
     return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
+def _impersonal(value: Json) -> str:
+    """Text, "" if it holds an address or a token: a name is shown, logged and part of a key."""
+    text = _text(value)
+    return "" if _PERSONAL_WORD.search(text) else text
+
+
 def _facts(row: Mapping[str, Json]) -> dict[str, Json]:
-    """The listed fields that `Medium` has no place for, without anything personal or fetchable."""
-    facts = {name: _fact(row.get(name), 0) for name in FIELDS if name not in _SAID_OTHERWISE}
-    return {
-        name: fact
-        for name, fact in facts.items()
-        if fact is not None and len(json.dumps(fact, ensure_ascii=False)) <= _LONGEST_FACT
-    }
+    """The listed fields that `Medium` has no place for, without anything personal or fetchable.
+
+    All of them together fit a state of the workflow (256 KB) many times.
+    """
+    facts: dict[str, Json] = {}
+    room = _LONGEST_FACTS
+    for name in FIELDS:
+        fact = None if name in _SAID_OTHERWISE else _fact(row.get(name), 0)
+        if fact is None or len(json.dumps(fact, ensure_ascii=False)) > _LONGEST_FACT:
+            continue
+        length = len(json.dumps(fact))  # as a manifest holds it
+        if length <= room:
+            room -= length
+            facts[name] = fact
+    return facts
 
 
 def _fact(value: Json, depth: int) -> Json:
     if isinstance(value, str):
-        text = _text(value)
-        return None if _PERSONAL_TEXT.search(text) else text
+        return None if _PERSONAL_TEXT.search(_text(value)) else _text(value)
     if isinstance(value, bool):
         return value
     if isinstance(value, int):
@@ -173,7 +188,8 @@ def _fact(value: Json, depth: int) -> Json:
     if isinstance(value, list):
         return [_fact(one, depth + 1) for one in value[:_MOST_VALUES]]
     if isinstance(value, dict):
-        kept = [pair for pair in list(value.items())[:_MOST_VALUES] if not _PERSONAL_NAME.search(pair[0])]
-        facts = {_text(name)[:100]: _fact(one, depth + 1) for name, one in kept}
+        kept = [(_text(name)[:100], one) for name, one in list(value.items())[:_MOST_VALUES]]
+        kept = [pair for pair in kept if not (_PERSONAL_NAME.search(pair[0]) or _PERSONAL_TEXT.search(pair[0]))]
+        facts = {name: _fact(one, depth + 1) for name, one in kept}
         return {name: fact for name, fact in facts.items() if fact is not None}
     return None

@@ -1,0 +1,362 @@
+"""`make mutants`: deliberate bugs, each put into a copy of the project to see that a test notices it.
+
+A mutant that survives is a promise that nothing holds. Each is tried alone; what catches it must pass without it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Seconds that the tests of one mutant may take.
+LIMIT = 900.0
+
+_FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?\.py(?:::[^\s\[]+)*)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A bug: what it does, and the text of `file`, there once, that becomes another. `tests` are to notice it."""
+
+    bug: str
+    file: str
+    before: str
+    after: str
+    tests: tuple[str, ...]
+
+
+class StaleError(Exception):
+    """The source no longer has the text that a mutant changes, or has it more than once."""
+
+
+MUTANTS = (
+    Mutant(
+        "A body that is shorter or longer than declared is taken as whole",
+        "core/transfer/engine.py",
+        "if surplus or body.total not in (None, length):",
+        "if False:",
+        ("tests/unit/test_engine.py",),
+    ),
+    Mutant(
+        "A connection that ends early is taken for the end of the file",
+        "core/providers/http.py",
+        "and self._end is not None and self._position != self._end:",
+        "and False:",
+        ("tests/unit/test_gopro_http.py",),
+    ),
+    Mutant(
+        "A medium is COMPLETED before its originals are confirmed",
+        "core/sync/transfer.py",
+        "        self._save(medium, Status.IN_PROGRESS, attempt)\n        try:",
+        "        self._save(medium, Status.COMPLETED, attempt)\n        try:",
+        ("tests/unit/test_local_sync.py",),
+    ),
+    Mutant(
+        "An original that failed is swallowed if others of its medium arrived",
+        "core/sync/transfer.py",
+        "[future.result() for future in futures]",
+        "[future.result() for future in futures if not future.exception()]",
+        (
+            "tests/properties/test_hostile.py::test_one_original_that_never_arrives_is_named_and_keeps_its_medium_from_being_completed",
+        ),
+    ),
+    Mutant(
+        "Two media with the same file name share a key",
+        "core/archive/keys.py",
+        '/{safe_id(medium.media_id)}"\n    counts',
+        '"\n    counts',
+        ("tests/properties/test_keys.py",),
+    ),
+    Mutant(
+        "Two originals of a medium share a key",
+        "core/archive/keys.py",
+        "while candidate.casefold() in taken:",
+        "while False:",
+        ("tests/properties/test_keys.py",),
+    ),
+    Mutant(
+        "Rejected credentials (401) mark media FAILED",
+        "core/sync/transfer.py",
+        "Status.PENDING, attempt, Reason.CREDENTIALS",
+        "Status.FAILED, attempt, Reason.CREDENTIALS",
+        (
+            "tests/unit/test_local_sync.py::test_a_pasted_token_that_dies_in_the_middle_marks_nothing_failed_and_the_next_run_finishes",
+        ),
+    ),
+    Mutant(
+        "Rejected credentials are tried again and again",
+        "core/retry.py",
+        "FINAL = (ApiShapeChanged, Cancelled, CredentialsRejected,",
+        "FINAL = (ApiShapeChanged, Cancelled,",
+        ("tests/properties/test_retry.py",),
+    ),
+    Mutant(
+        "An upload that broke is never aborted",
+        "core/transfer/engine.py",
+        "except BaseException:\n                    upload.abort()",
+        "except BaseException:\n                    pass",
+        ("tests/unit/test_engine.py", "tests/conformance/test_archive.py"),
+    ),
+    Mutant(
+        "The lease on a medium is never released",
+        "core/sync/transfer.py",
+        "if not isinstance(outcome, Unfinished):",
+        "if False:",
+        ("tests/unit/test_two_runs.py",),
+    ),
+    Mutant(
+        "The lease of a worker that died is never free again",
+        "core/tracker/sqlite.py",
+        "known[0] != owner and known[1] > now",
+        "known[0] != owner",
+        ("tests/conformance/test_tracker.py",),
+    ),
+    Mutant(
+        "Another worker's FAILED replaces COMPLETED in DynamoDB",
+        "core/tracker/dynamodb.py",
+        '"attribute_not_exists(media_id) OR #status <> :completed"',
+        '"attribute_not_exists(media_id) OR #status <> :completed OR #status = :completed"',
+        ("tests/conformance/test_tracker.py",),
+    ),
+    Mutant(
+        "A part goes to S3 without its checksum",
+        "core/archive/s3.py",
+        "                ChecksumSHA256=b64encode(digest).decode(),\n",
+        "",
+        ("tests/conformance/test_archive.py",),
+    ),
+    Mutant(
+        "An object that S3 holds without a checksum is trusted",
+        "core/archive/s3.py",
+        "return stored if stored.store_checksum else None",
+        "return stored",
+        ("tests/conformance/test_archive.py",),
+    ),
+    Mutant(
+        "What the disk gives back is not compared with what was written",
+        "core/archive/folder.py",
+        " or digest is None or sha256 not in (None, digest):",
+        ":",
+        ("tests/conformance/test_archive.py",),
+    ),
+    Mutant(
+        "Another worker's object is overwritten (If-None-Match left out)",
+        "core/archive/s3.py",
+        'return {} if replaces else {"IfNoneMatch": "*"}',
+        "return {}",
+        ("tests/conformance/test_archive.py",),
+    ),
+    Mutant(
+        "Parts of two versions of a file are mixed (the ETag is ignored)",
+        "core/providers/http.py",
+        "if version and self.version != version:",
+        "if False:",
+        ("tests/unit/test_engine.py",),
+    ),
+    Mutant(
+        "If-Range is not sent",
+        "core/providers/http.py",
+        'headers["If-Range"] = version',
+        "pass",
+        ("tests/unit/test_gopro_http.py", "tests/unit/test_engine.py"),
+    ),
+    Mutant(
+        "Completed media are counted from what did not fail, not from the tracker",
+        "core/sync/summarize.py",
+        "completed=count.completed,",
+        "completed=plan.new - failed,",
+        ("tests/unit/test_local_sync.py",),
+    ),
+    Mutant(
+        "A transfer that vanished without a word is not counted as failed",
+        "core/sync/summarize.py",
+        "count.vanished += count.untouched",
+        "count.waiting += len(count.untouched)",
+        ("tests/workflow/test_handlers.py",),
+    ),
+    Mutant(
+        "A signed address is logged",
+        "core/providers/gopro/provider.py",
+        "        if not original.locator:\n",
+        '        _log.debug("opening %s", original.locator)\n        if not original.locator:\n',
+        ("tests/properties/test_hostile.py::test_hostile_media_break_nothing_and_keep_no_other_from_arriving",),
+    ),
+    Mutant(
+        "A signed address stays in the text of an error on record",
+        "core/errors.py",
+        '_ADDRESS.sub("(address left out)", text)',
+        "text",
+        ("tests/properties/test_hostile.py::test_the_text_of_an_error_is_short_and_can_be_written_anywhere",),
+    ),
+    Mutant(
+        "A run that ends with failures sends no notification",
+        "statemachine/sync.asl.json",
+        '"Next": "NotifyPartialFailure"',
+        '"Next": "SyncComplete"',
+        ("tests/unit/test_workflow_definition.py",),
+    ),
+    Mutant(
+        "A step that keeps failing sends no notification",
+        "statemachine/sync.asl.json",
+        '      },\n      "Next": "NotifyCriticalFailure"\n    },\n    "NotifyCriticalFailure"',
+        '      },\n      "Next": "SyncFailed"\n    },\n    "NotifyCriticalFailure"',
+        ("tests/unit/test_workflow_definition.py",),
+    ),
+    Mutant(
+        "The function that sums up calls a run with failures complete",
+        "handlers/summarize.py",
+        'if summary.status == "PARTIAL_FAILURE" or summary.damaged:',
+        "if summary.damaged:",
+        ("tests/workflow/test_handlers.py",),
+    ),
+    Mutant(
+        "A listing that comes short is taken for the whole library",
+        "core/providers/base.py",
+        "self.found >= self.expected",
+        "self.found > 0",
+        ("tests/properties/test_listing.py",),
+    ),
+    Mutant(
+        "A page that comes short is taken for the last",
+        "core/providers/gopro/listing.py",
+        "if fruitless > (",
+        "if len(page.rows) < 50 or fruitless > (",
+        ("tests/properties/test_listing.py",),
+    ),
+    Mutant(
+        "A medium that failed once is never planned again",
+        "core/sync/plan.py",
+        "record is not None and record.status is Status.COMPLETED",
+        "record is not None and record.status in (Status.COMPLETED, Status.FAILED)",
+        ("tests/properties/test_manifest.py",),
+    ),
+    Mutant(
+        "The server's own join of the chapters is taken for an original",
+        "core/providers/gopro/originals.py",
+        'entry.label == "source")',
+        'entry.label in ("source", "concat"))',
+        ("tests/properties/test_originals.py",),
+    ),
+    Mutant(
+        "A renewed sign-in is used before it is stored",
+        "core/credentials/session.py",
+        "saved = retrying(SAVE_CREDENTIALS, save, sleep=self._sleep, draw=self._draw)",
+        "saved = fresh",
+        ("tests/unit/test_sign_in.py",),
+    ),
+)
+
+
+def mutated(mutant: Mutant, root: Path = ROOT) -> str:
+    """The source with the bug in it; `StaleError` if its text is not there exactly once."""
+    source = (root / mutant.file).read_text(encoding="utf-8")
+    found = source.count(mutant.before)
+    if found != 1:
+        raise StaleError(
+            f"{mutant.file} has this text {found} times, not once: {mutant.before!r}. The source has changed: "
+            f"adapt the mutant “{mutant.bug}” in scripts/mutants.py."
+        )
+    return source.replace(mutant.before, mutant.after)
+
+
+@contextmanager
+def a_copy() -> Iterator[Path]:
+    """The project as it stands, without what git ignores, in a folder of its own."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    )
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy = Path(folder, ROOT.name)
+        for name in listed.stdout.decode().rstrip("\0").split("\0"):
+            if (ROOT / name).is_file():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, copy / name)
+        for environment in (".venv", ".venv-emulator"):
+            (copy / environment).symlink_to(ROOT / environment)
+        yield copy
+
+
+def failing(copy: Path, tests: tuple[str, ...]) -> str:
+    """The first of the tests that fails in the copy, "" if none does."""
+    # No bytecode: a bug that is put in and taken out within a second would leave that of the other.
+    settings = {"PYTHONPATH": str(copy), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-m", "pytest", "-x", "-rfE", "--tb=no", "--hypothesis-seed=0", *tests]
+    process = subprocess.Popen(
+        command,
+        cwd=copy,
+        env=os.environ | settings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        told, _ = process.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise SystemExit(f"{' '.join(tests)} took more than {LIMIT:.0f} s.") from None
+    if process.returncode == 0:
+        return ""
+    found = _FAILED.search(told)
+    if process.returncode != 1 or not found:
+        raise SystemExit(f"pytest could not run {' '.join(tests)}:\n{told[-2000:]}")
+    return found[1]
+
+
+def verdict(mutant: Mutant, copy: Path) -> str:
+    """The test that catches the bug, "" if none does; the copy is left as it was."""
+    path = copy / mutant.file
+    sound = path.read_text(encoding="utf-8")
+    path.write_text(mutated(mutant, copy), encoding="utf-8")
+    try:
+        catcher = failing(copy, mutant.tests)
+    finally:
+        path.write_text(sound, encoding="utf-8")
+    if "::" in catcher and failing(copy, (catcher,)):
+        raise SystemExit(f"{catcher} fails without any bug. Mend it first.")
+    return catcher
+
+
+def run(word: Annotated[str, typer.Argument(help="Only the mutants whose sentence holds this.")] = "") -> None:
+    """Try every mutant; exit with 0 only if each is caught."""
+    began = time.monotonic()
+    chosen = [mutant for mutant in MUTANTS if word.lower() in mutant.bug.lower()]
+    survivors = 0
+    try:
+        for mutant in chosen:
+            mutated(mutant)
+        with a_copy() as copy:
+            for number, mutant in enumerate(chosen, 1):
+                catcher = verdict(mutant, copy)
+                survivors += not catcher
+                told = f"caught by {catcher}" if catcher else f"SURVIVED {' '.join(mutant.tests)}"
+                print(f"{number:2}/{len(chosen)} {mutant.bug} ({mutant.file}): {told}", flush=True)
+    except StaleError as stale:
+        raise SystemExit(str(stale)) from None
+    seconds = time.monotonic() - began
+    print(f"{len(chosen) - survivors} of {len(chosen)} mutants caught, {survivors} survived, in {seconds:.0f} s")
+    if survivors or not chosen:
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(run)
