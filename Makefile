@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 EMULATOR_VENV := .venv-emulator
 BENCH_VENV := .venv-bench
+AUDIT_VENV := .venv-audit
 PY := $(VENV)/bin/python
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -10,6 +11,7 @@ export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
 .PHONY: setup demo demo-stop test lint format lock containers bench mutants clean
+.PHONY: setup demo demo-stop test lint format lock containers bench permissions sbom audit clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -30,6 +32,11 @@ $(BENCH_VENV)/.ready: requirements-bench.txt
 	$(BENCH_VENV)/bin/python $(PIP_INSTALL) --no-deps --require-hashes -r requirements-bench.txt
 	touch $@
 
+$(AUDIT_VENV)/.ready: requirements-audit.txt
+	$(PYTHON) -m venv $(AUDIT_VENV)
+	$(AUDIT_VENV)/bin/python $(PIP_INSTALL) --no-deps --require-hashes -r requirements-audit.txt
+	touch $@
+
 demo: setup  ## the whole product on this machine: emulated AWS, emulated GoPro Cloud; KEEP=1 leaves it running
 	$(PY) -m scripts.demo run $(if $(KEEP),--keep) $(if $(LIBRARY),--library $(LIBRARY)) $(if $(CONCURRENCY),--concurrency $(CONCURRENCY))
 
@@ -48,11 +55,21 @@ mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WO
 test: setup
 	$(PY) -m pytest
 
-lint: setup
+lint: setup $(AUDIT_VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/cfn-lint template.yaml
+	$(AUDIT_VENV)/bin/checkov --file template.yaml --config-file .checkov.yaml
+
+permissions: setup  ## docs/permissions.md, from the template
+	$(PY) -m tests.permissions
+
+sbom: setup  ## docs/sbom.json, from requirements-lambda.txt
+	$(PY) -m scripts.sbom
+
+audit: setup $(AUDIT_VENV)/.ready  ## known vulnerabilities of what is deployed; needs the internet
+	$(AUDIT_VENV)/bin/pip-audit --strict --no-deps --disable-pip -r requirements-lambda.txt
 
 format: setup
 	$(VENV)/bin/ruff check --fix .
@@ -75,6 +92,7 @@ lock: setup
 	sed -i '/^# /d' requirements-lambda.txt
 	.venv-lock/bin/python $(LOCK) --allow-unsafe -o requirements-emulator.txt requirements-emulator.in
 	.venv-lock/bin/python $(LOCK) --allow-unsafe -o requirements-bench.txt requirements-bench.in
+	.venv-lock/bin/python $(LOCK) --allow-unsafe -o requirements-audit.txt requirements-audit.in
 
 clean:
-	rm -rf $(VENV) $(EMULATOR_VENV) $(BENCH_VENV) .venv-lock .aws-sam .demo .hypothesis .mypy_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) $(EMULATOR_VENV) $(BENCH_VENV) $(AUDIT_VENV) .venv-lock .aws-sam .demo .hypothesis .mypy_cache .ruff_cache *.egg-info

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import tempfile
 import time
@@ -31,13 +32,17 @@ def free_port() -> int:
 
 
 class Emulator:
-    """Runs from `start` to `stop`, or within a `with`. `settings` are environment variables for the emulator."""
+    """Runs from `start` to `stop`, or within a `with`. `settings` are environment variables for the emulator.
 
-    def __init__(self, log: Path | None = None, **settings: str) -> None:
+    A `guarded` one enforces IAM, and speaks TLS as the policies of the template demand.
+    """
+
+    def __init__(self, log: Path | None = None, *, guarded: bool = False, **settings: str) -> None:
         self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.endpoint = f"{'https' if guarded else 'http'}://127.0.0.1:{self.port}"
         self._log = log or Path(os.devnull)
         self._settings = settings
+        self._guarded = guarded
         self._folder = ""
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -46,6 +51,16 @@ class Emulator:
         """Its process, which is also its process group."""
         assert self._process
         return self._process.pid
+
+    @property
+    def certificate(self) -> str:
+        """The file that its clients have to trust, "" without TLS."""
+        return f"{self._folder}/ministack-tls/server.crt" if self._guarded else ""
+
+    @property
+    def trust(self) -> dict[str, str]:
+        """The variables that make an AWS client trust it: those of the emulator reach its functions."""
+        return {"AWS_CA_BUNDLE": self.certificate} if self._guarded else {}
 
     def start(self) -> Self:
         """Start it and wait until it answers."""
@@ -56,6 +71,8 @@ class Emulator:
             "GATEWAY_PORT": str(self.port),
             "LOG_LEVEL": "WARNING",
             "TMPDIR": self._folder,
+            **({"AUTH": "true", "USE_SSL": "1"} if self._guarded else {}),
+            **self.trust,
             **self._settings,
         }
         with self._log.open("wb") as log:
@@ -72,7 +89,7 @@ class Emulator:
             if self._process.poll() is not None:
                 raise RuntimeError(f"the emulator ended at once with {self._process.returncode}")
             try:
-                with urllib.request.urlopen(f"{self.endpoint}/_ministack/health", timeout=2):
+                with self._open(f"{self.endpoint}/_ministack/health", timeout=2):
                     return self
             except OSError:
                 time.sleep(0.1)
@@ -84,7 +101,8 @@ class Emulator:
         if self._process and self._process.poll() is None:
             self._process.terminate()
             try:
-                self._process.wait(15)
+                # With TLS it waits for connections that its clients keep open.
+                self._process.wait(1 if self._guarded else 15)
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait(15)
@@ -106,8 +124,12 @@ class Emulator:
         request = urllib.request.Request(
             f"{self.endpoint}/_ministack/config", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10):
+        with self._open(request, timeout=10):
             pass
+
+    def _open(self, request: str | urllib.request.Request, timeout: float) -> Any:
+        context = ssl.create_default_context(cafile=self.certificate) if self._guarded else None
+        return urllib.request.urlopen(request, timeout=timeout, context=context)
 
     def shorten_waits(self, scale: float = 0.02) -> None:
         """Let pauses of workflows take this share of their time."""
@@ -132,14 +154,15 @@ class Emulator:
         )
         return name
 
-    def client(self, service: Any) -> Any:
-        """A boto3 client of the emulated AWS."""
+    def client(self, service: Any, **credentials: str) -> Any:
+        """A boto3 client of the emulated AWS, of its owner or with other credentials."""
+        signs: dict[str, Any] = credentials or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
         return boto3.client(
             service,
             endpoint_url=self.endpoint,
             region_name=REGION,
-            aws_access_key_id="test",
-            aws_secret_access_key="test",
+            verify=self.certificate or None,
+            **signs,
             config=Config(retries={"mode": "standard"}, max_pool_connections=50),
         )
 

@@ -94,6 +94,7 @@ class Stack:
                 "AWS_DEFAULT_REGION": REGION,
                 "AWS_REGION": REGION,
                 "SAM_CLI_TELEMETRY": "0",
+                **self.emulator.trust,
             },
         )
         stacks = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
@@ -105,6 +106,13 @@ class Stack:
         self._queue_url = sqs.create_queue(QueueName=f"{self.name}-read-by-test")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         self.emulator.client("sns").subscribe(TopicArn=self.outputs["AlertTopicArn"], Protocol="sqs", Endpoint=arn)
+
+    def physical_ids(self) -> dict[str, str]:
+        """What the resources of the template are called here."""
+        client = self.emulator.client("cloudformation")
+        pages = client.get_paginator("list_stack_resources").paginate(StackName=self.name)
+        summaries = [one for page in pages for one in page["StackResourceSummaries"]]
+        return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in summaries}
 
     def put_secret(self, document: Mapping[str, str]) -> None:
         """Store credentials as `cloud-sync auth set --secret-id` does."""

@@ -8,19 +8,15 @@ import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatchcase
+from dataclasses import dataclass, replace
 from logging import StreamHandler
 from pathlib import Path
 from typing import Any, ClassVar
 
 import boto3
-import botocore
-import botocore.session
 import pytest
 
-from core.errors import IntegrityError, TransientError
+from core.errors import IntegrityError
 from core.model import Medium
 from tests.gopro_cloud import GoProCloud, many_small
 from tests.gopro_cloud.library import video
@@ -53,23 +49,13 @@ class LambdaContext:
         return self.milliseconds
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A permission that a call of AWS needs."""
-
-    action: str
-    resource: str
-
-
 @dataclass
 class Functions:
-    """The functions of a deployed stack, called in this process. `calls` are theirs of AWS since the last look."""
+    """The functions of a deployed stack, called in this process."""
 
     stack: Stack
     log_stream: io.StringIO
     standard_output: pytest.CaptureFixture[str]
-    calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
-    is_calling: bool = False
 
     def configuration(self, module: str) -> dict[str, Any]:
         name = f"{self.stack.name}-{module.replace('_', '-')}"
@@ -93,11 +79,7 @@ class Functions:
             )
             # Lambda hands over events and takes answers as JSON.
             given = json.loads(json.dumps(told or event(module)))
-            self.is_calling = True
-            try:
-                return json.loads(json.dumps(handler(given, context)))
-            finally:
-                self.is_calling = False
+            return json.loads(json.dumps(handler(given, context)))
 
     def printed(self) -> str:
         """What the functions have logged and measured since the last look."""
@@ -110,27 +92,6 @@ class Functions:
         """Log lines and metrics since the last look; whatever is printed must be one of both."""
         told = [json.loads(line) for line in self.printed().splitlines() if line.strip()]
         return [one for one in told if "_aws" not in one], [one for one in told if "_aws" in one]
-
-    def asked(self) -> set[Asked]:
-        """The permissions that were needed since the last look."""
-        calls, self.calls = self.calls, []
-        return {one for service, operation, parameters in calls for one in permissions(service, operation, parameters)}
-
-    def allowed(self, module: str) -> set[Asked]:
-        """What the deployed role of a function allows."""
-        iam = self.stack.emulator.client("iam")
-        role = self.configuration(module)["Role"].rpartition("/")[2]
-        documents = [
-            iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"]
-            for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
-        ]
-        return {
-            Asked(action, resource)
-            for document in documents
-            for statement in document["Statement"]
-            for action in as_list(statement["Action"])
-            for resource in as_list(statement["Resource"])
-        }
 
 
 def as_list(value: Any) -> list[Any]:
@@ -145,33 +106,6 @@ def forget_clients() -> None:
             made_once.cache_clear()
 
 
-def table_arn(name: str) -> str:
-    return f"arn:aws:dynamodb:us-east-1:000000000000:table/{name}"
-
-
-def permissions(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[Asked]:
-    """What IAM checks for a call (Service Authorization Reference), KMS aside."""
-    match service:
-        case "s3":
-            resource = f"arn:aws:s3:::{parameters['Bucket']}/{parameters['Key']}"
-            action = {
-                "HeadObject": "GetObject",
-                "CreateMultipartUpload": "PutObject",
-                "UploadPart": "PutObject",
-                "ListParts": "ListMultipartUploadParts",
-                "CompleteMultipartUpload": "PutObject",
-            }.get(operation, operation)
-            yield Asked(f"s3:{action}", resource)
-            if parameters.get("Tagging") and operation != "PutObjectTagging":
-                yield Asked("s3:PutObjectTagging", resource)
-        case "dynamodb":
-            for table in parameters.get("RequestItems") or [parameters["TableName"]]:
-                index = f"/index/{parameters['IndexName']}" if "IndexName" in parameters else ""
-                yield Asked(f"dynamodb:{operation}", table_arn(table) + index)
-        case _:
-            yield Asked(f"{service}:{operation}", parameters["SecretId"])
-
-
 @pytest.fixture
 def functions(stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Functions]:
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
@@ -181,18 +115,7 @@ def functions(stack: Stack, capsys: pytest.CaptureFixture[str], monkeypatch: pyt
     handler = context.logger.registered_handler
     assert isinstance(handler, StreamHandler)
     handler.stream = found.log_stream
-
-    def observe(session: botocore.session.Session) -> None:
-        session.register("provide-client-params", note)
-
-    def note(**told: Any) -> None:
-        model = told["model"]
-        if found.is_calling:
-            found.calls.append((model.service_model.signing_name, model.name, dict(told["params"])))
-
-    botocore.register_initializer(observe)
     yield found
-    botocore.unregister_initializer(observe)
     handler.stream = sys.__stdout__
     forget_clients()
 
@@ -571,41 +494,3 @@ def test_a_warm_function_takes_new_credentials_once_the_old_are_refused(
     stack.put_secret(library.pasted())
     assert functions.call("authenticate", warm=True)["outcome"] == "authenticated"
     assert functions.call("transfer", warm=True)["outcome"] == "transferred"
-
-
-# -------------------------------------------------------------------------- permissions
-def test_no_step_needs_more_than_its_role_allows(
-    functions: Functions, stack: Stack, cloud: GoProCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also where credentials are renewed, an original comes in parts, breaks off, goes on, is found, or vanishes."""
-    cloud.media = [video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", 33 * 1024 * 1024)]
-    cloud.quirks.token_lifetime_requests = 1
-    stack.put_secret(cloud.renewing())
-    asked: dict[str, set[Asked]] = {}
-    cloud.quirks.faults[MEDIA_ID] = Fault("cut", times=1, after=32 * 1024 * 1024 + 1)
-    cloud.quirks.no_ranges = True
-
-    def call(module: str) -> None:
-        with suppress(IntegrityError, TransientError):
-            functions.call(module)
-        asked.setdefault(module, set()).update(functions.asked())
-
-    for module in ("authenticate", "plan", "summarize", "transfer"):
-        call(module)
-    cloud.quirks.no_ranges = False
-    with monkeypatch.context() as short_of_time:
-        short_of_time.setattr(LambdaContext, "milliseconds", 4_000)
-        call("transfer")
-    for module in ("transfer", "transfer", "mark_failed", "summarize"):
-        call(module)
-    for module, needed in asked.items():
-        allowed = functions.allowed(module)
-        for one in needed:
-            assert any(one.action == a.action and fnmatchcase(one.resource, a.resource) for a in allowed), (module, one)
-    assert {one.action for one in asked["transfer"]} >= {
-        "secretsmanager:PutSecretValue",
-        "s3:AbortMultipartUpload",
-        "s3:ListMultipartUploadParts",
-        "s3:PutObjectTagging",
-    }
-    assert Asked("dynamodb:PutItem", table_arn(stack.outputs["SyncTrackerTableName"])) in asked["summarize"]

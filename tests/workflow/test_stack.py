@@ -76,12 +76,6 @@ def subscriptions(stack: Stack) -> list[tuple[str, str]]:
     return [(one["Protocol"], one["Endpoint"]) for one in listed["Subscriptions"]]
 
 
-def physical_ids(stack: Stack) -> dict[str, str]:
-    pages = stack.emulator.client("cloudformation").get_paginator("list_stack_resources").paginate(StackName=stack.name)
-    summaries = [one for page in pages for one in page["StackResourceSummaries"]]
-    return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in summaries}
-
-
 def credentials(stack: Stack) -> dict[str, str]:
     secret = stack.emulator.client("secretsmanager").get_secret_value(SecretId=stack.outputs["CredentialsSecretArn"])
     found: dict[str, str] = json.loads(secret["SecretString"])
@@ -139,7 +133,7 @@ def life(emulator: Emulator, deployed: Stack, running_cloud: GoProCloud) -> Life
     stack.deploy(**given, Environment="prod", MaxConcurrency="2", ArchiveAfterDays="0", LogRetentionDays="90")
     seen |= {"outputs_when_changed": dict(stack.outputs), "second": stack.run({}), "held_when_changed": held_by(stack)}
 
-    key = physical_ids(stack)["EncryptionKey"]
+    key = stack.physical_ids()["EncryptionKey"]
     delete(stack)
     machines = emulator.client("stepfunctions").list_state_machines()["stateMachines"]
     seen |= {"machines_when_deleted": {machine["name"] for machine in machines}, "held_when_deleted": held_by(stack)}

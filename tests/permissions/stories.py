@@ -1,0 +1,299 @@
+"""What each function does of all that its role allows; a story fails if any of it is not so.
+
+They run through Lambda, with the credentials of the function's own role and IAM enforced.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from core.archive.s3 import S3Archive
+from core.credentials.secretsmanager import SecretsManagerCredentials
+from core.model import Medium, Record, Status, utc_now
+from core.providers import registry
+from core.providers.base import Provider, ProviderSettings
+from core.sync.outcomes import Unfinished
+from core.sync.transfer import Transfer, medium_lease
+from core.tracker.dynamodb import DynamoTracker
+from core.transfer import Engine, Watch
+from tests.cloud_sync import wanted
+from tests.gopro_cloud import GoProCloud
+from tests.gopro_cloud.library import video
+from tests.gopro_cloud.quirks import Fault
+from tests.permissions.grants import Grant, Roles
+from tests.stack import Stack
+
+ROOT = Path(__file__).resolve().parents[2]
+MIB = 1024 * 1024
+MEDIA_ID = "62NzWRrpPXm7o"
+RUN = "sample"
+
+
+class Broken(Exception):
+    """A story did not come to its end."""
+
+
+def require(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise Broken(otherwise)
+
+
+@dataclass(frozen=True)
+class World:
+    """A stack whose IAM is enforced, with an emulated GoPro Cloud that it reads."""
+
+    stack: Stack
+    cloud: GoProCloud
+    roles: Roles
+
+    def call(self, module: str) -> Any:
+        """What a function answers to its sample event; `Broken` if it raises."""
+        told = (ROOT / "events" / f"{module}.json").read_text()
+        client, name = self.stack.emulator.client("lambda"), f"{self.stack.name}-{module.replace('_', '-')}"
+        answer = client.invoke(FunctionName=name, Payload=told)
+        payload = json.loads(answer["Payload"].read())
+        if "FunctionError" in answer:
+            raise Broken(payload["errorMessage"])
+        return payload
+
+    def holds(self, length: int) -> None:
+        """Let the library hold the medium of the sample events, and nothing else."""
+        self.cloud.media = [video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", length)]
+
+    @property
+    def tracker(self) -> DynamoTracker:
+        """The tracker as its owner sees it."""
+        return DynamoTracker(self.stack.emulator.client("dynamodb"), self.stack.outputs["SyncTrackerTableName"])
+
+    def archive(self, **credentials: str) -> S3Archive:
+        """The archive as its owner sees it, or somebody else."""
+        return S3Archive(self.stack.emulator.client("s3", **credentials), self.stack.outputs["ArchiveBucketName"])
+
+    def provider(self) -> Provider:
+        """The cloud with the stack's credentials."""
+        secrets, secret = self.stack.emulator.client("secretsmanager"), self.stack.outputs["CredentialsSecretArn"]
+        credentials = SecretsManagerCredentials(secrets, secret)
+        return registry.create("gopro", ProviderSettings(credentials, leases=self.tracker, base_url=self.cloud.url))
+
+    def credentials(self) -> dict[str, str]:
+        """What the secret holds."""
+        secret = self.stack.outputs["CredentialsSecretArn"]
+        told = self.stack.emulator.client("secretsmanager").get_secret_value(SecretId=secret)
+        found: dict[str, str] = json.loads(told["SecretString"])
+        return found
+
+    def open_uploads(self) -> list[tuple[str, str]]:
+        """Key and id of multipart uploads that nobody has ended."""
+        told = self.stack.emulator.client("s3").list_multipart_uploads(Bucket=self.stack.outputs["ArchiveBucketName"])
+        return [(one["Key"], one["UploadId"]) for one in told.get("Uploads", [])]
+
+    def abort_uploads(self) -> None:
+        """End them."""
+        s3, bucket = self.stack.emulator.client("s3"), self.stack.outputs["ArchiveBucketName"]
+        for key, upload_id in self.open_uploads():
+            s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
+
+    def renewing(self) -> None:
+        """Store credentials that have to be renewed before they can be used."""
+        self.stack.put_secret(self.cloud.renewing())
+
+    def was_renewed(self) -> None:
+        require("gp_access_token" in self.credentials(), "the renewed credentials were not stored")
+
+
+@dataclass(frozen=True)
+class Story:
+    """What a role is for: `play` raises `Broken` where any of `actions` is missing."""
+
+    role: str
+    actions: tuple[str, ...]
+    play: Callable[[World, Grant | None], None]
+
+    def __str__(self) -> str:
+        return (self.play.__doc__ or "").rstrip(".")
+
+
+STORIES: list[Story] = []
+
+_Play = Callable[[World, Grant | None], None]
+
+
+def story(role: str, *actions: str) -> Callable[[_Play], _Play]:
+    """Add a story; it is told of the permission that is missing, if it has to care itself."""
+
+    def add(play: _Play) -> _Play:
+        STORIES.append(Story(role, actions, play))
+        return play
+
+    return add
+
+
+def stories_of(grant: Grant) -> Iterator[Story]:
+    """Those that claim to need a permission."""
+    return (one for one in STORIES if one.role == grant.role and grant.action in one.actions)
+
+
+@story(
+    "AuthenticateRole",
+    "secretsmanager:GetSecretValue",
+    "secretsmanager:PutSecretValue",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:DeleteItem",
+)
+def signing_in(world: World, _: Grant | None) -> None:
+    """The sign-in is renewed and stored, under a lease."""
+    world.renewing()
+    require(world.call("authenticate")["outcome"] == "authenticated", "not signed in")
+    world.was_renewed()
+
+
+@story(
+    "PlanRole",
+    "secretsmanager:GetSecretValue",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:DeleteItem",
+    "dynamodb:BatchGetItem",
+    "dynamodb:Query",
+    "s3:PutObject",
+)
+def planning(world: World, _: Grant | None) -> None:
+    """A medium is planned, and another one that was not finished has left the library."""
+    world.holds(1000)
+    world.tracker.save(Record("gopro", "no-longer-there", Status.PENDING, "earlier", utc_now()))
+    answer = world.call("plan")
+    require(answer["outcome"] == "planned", "not planned")
+    require(world.stack.keys("runs/") == [answer["plan"]["manifest_key"]], "no manifest")
+    statuses = {MEDIA_ID: "PENDING", "no-longer-there": "SOURCE_GONE"}
+    require(world.stack.statuses() == statuses, "not recorded")
+
+
+@story("PlanRole", "secretsmanager:PutSecretValue")
+def staying_signed_in(world: World, _: Grant | None) -> None:
+    """The sign-in is renewed during the listing."""
+    world.holds(1000)
+    world.renewing()
+    require(world.call("plan")["outcome"] == "planned", "not planned")
+    world.was_renewed()
+
+
+@story("PlanRole", "s3:AbortMultipartUpload")
+def giving_up_a_manifest(world: World, missing: Grant | None) -> None:
+    """A large manifest breaks off on its way, and nothing of it is left behind."""
+    archive = world.archive(**world.roles.copy("PlanRole", without=missing))
+    numbers = count(1)
+
+    def lose_the_second_part(**_: object) -> None:
+        if next(numbers) == 2:
+            raise OSError("the connection broke")
+
+    archive._client.meta.events.register("before-call.s3.UploadPart", lose_the_second_part)
+    with NamedTemporaryFile(suffix=".jsonl") as manifest:
+        manifest.write(bytes(9 * MIB))
+        manifest.flush()
+        try:
+            archive.put_document(f"runs/{RUN}/manifest.jsonl", Path(manifest.name))
+        except OSError:
+            require(not world.open_uploads(), "an upload is left open")
+        else:
+            raise AssertionError("it should have broken off")
+
+
+@story(
+    "TransferRole",
+    "secretsmanager:GetSecretValue",
+    "secretsmanager:PutSecretValue",
+    "dynamodb:BatchGetItem",
+    "dynamodb:PutItem",
+    "dynamodb:DeleteItem",
+    "s3:PutObject",
+)
+def archiving(world: World, _: Grant | None) -> None:
+    """A medium is archived and described, and its sign-in renewed on the way."""
+    world.holds(70_000)
+    world.renewing()
+    require(world.call("transfer")["outcome"] == "transferred", "not transferred")
+    require(world.stack.archived() == wanted(world.cloud.media), "not archived")
+    require(world.stack.keys("catalog/") == [f"catalog/gopro/{MEDIA_ID}.json"], "not described")
+    require(world.stack.statuses() == {MEDIA_ID: "COMPLETED"}, "not recorded")
+    world.was_renewed()
+
+
+@story("TransferRole", "dynamodb:GetItem", "s3:GetObject", "s3:PutObjectTagging", "s3:ListMultipartUploadParts")
+def going_on(world: World, _: Grant | None) -> None:
+    """A large medium goes on where an earlier invocation left it."""
+    world.holds(17 * MIB)
+    world.cloud.quirks.faults[MEDIA_ID] = Fault("slow", times=-1, bytes_per_second=20 * MIB)
+    begin_a_transfer(world)
+    world.cloud.quirks.faults.clear()
+    served = world.cloud.counts.bytes_served.total()
+    require(world.call("transfer")["outcome"] == "transferred", "not transferred")
+    again = world.cloud.counts.bytes_served.total() - served
+    require(again < 12 * MIB, f"it began anew and brought {again:,} bytes")
+    require(world.stack.archived() == wanted(world.cloud.media), "not archived")
+
+
+def begin_a_transfer(world: World) -> None:
+    """Bring one part of the medium, then run out of time, as its owner and in this process."""
+    arrived = 0
+
+    def advance(number: int) -> None:
+        nonlocal arrived
+        arrived += number
+
+    engine = Engine(world.archive(), world.tracker, memory=8 * MIB)
+    transfer = Transfer(world.provider(), world.archive(), world.tracker, engine, RUN)
+    medium = Medium.from_json(json.loads((ROOT / "events" / "transfer.json").read_text())["video"])
+    outcome = transfer(medium, Watch(advance=advance, remaining=lambda: 60.0 if arrived <= 9 * MIB else 1.0))
+    engine.close()
+    assert isinstance(outcome, Unfinished), outcome
+
+
+@story("TransferRole", "s3:AbortMultipartUpload")
+def giving_up_an_original(world: World, _: Grant | None) -> None:
+    """A stream that cannot be gone on with breaks off, and nothing of it is left behind."""
+    world.holds(17 * MIB)
+    world.cloud.quirks.no_ranges = True
+    world.cloud.quirks.faults[MEDIA_ID] = Fault("cut", times=-1, after=9 * MIB)
+    try:
+        world.call("transfer")
+    except Broken:
+        require(not world.open_uploads(), "an upload is left open")
+    else:
+        raise AssertionError("it should have broken off")
+
+
+@story("MarkFailedRole", "dynamodb:PutItem", "dynamodb:DeleteItem")
+def marking(world: World, _: Grant | None) -> None:
+    """A medium is recorded as failed and given free."""
+    lease = medium_lease("gopro", MEDIA_ID)
+    require(world.tracker.acquire(lease, RUN, 300), "somebody has the medium")
+    require(world.call("mark_failed")["outcome"] == "marked_failed", "not marked")
+    require(world.stack.statuses() == {MEDIA_ID: "FAILED"}, "not recorded")
+    require(not world.tracker.held(lease), "not given free")
+
+
+@story(
+    "SummarizeRole",
+    "dynamodb:GetItem",
+    "dynamodb:BatchGetItem",
+    "dynamodb:PutItem",
+    "dynamodb:DeleteItem",
+    "s3:GetObject",
+    "s3:PutObject",
+)
+def summing_up(world: World, _: Grant | None) -> None:
+    """A medium of the manifest has vanished, which is recorded and reported."""
+    world.holds(1000)
+    world.call("plan")
+    answer = world.call("summarize")
+    require(answer["outcome"] == "partial_failure", "not noticed")
+    require(len(world.stack.keys(f"runs/{RUN}/")) > 1, "no report")
+    require(world.stack.statuses() == {MEDIA_ID: "FAILED"}, "not recorded")
