@@ -12,6 +12,7 @@ PIP_INSTALL := -m pip install --quiet
 
 .PHONY: setup demo demo-stop test lint format lock containers bench mutants clean
 .PHONY: setup demo demo-stop test lint format lock containers bench permissions sbom audit clean
+.PHONY: setup demo demo-stop test lint format lock containers bench load clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -51,6 +52,8 @@ bench: setup $(BENCH_VENV)/.ready  ## the engine beside its peers; BENCH="--quic
 
 mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WORD for some of them
 	$(PY) -m scripts.mutants $(MUTANTS)
+load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBRARIES=1000,100000
+	$(PY) -m benchmarks.load $(if $(SIZES),--sizes $(SIZES)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
 
 test: setup
 	$(PY) -m pytest

@@ -35,30 +35,32 @@ def draw(results: Results) -> str:
     """The chart."""
     y, body = 64.0, []
     for case, measured in results.cases.items():
-        body.append(_text(20, y, f"{case}: {measured.title}", size=15, weight="bold"))
+        body.append(text(20, y, f"{case}: {measured.title}", size=15, weight="bold"))
         height = _ROW * len(measured.runs)
         left, right = _NAMES + 20, _NAMES + 20 + _PLOT + _GAP
         body += _names(measured, y + 14)
         mine = [entrant == OURS for entrant in measured.runs]
-        body += _panel(left, y + 14, _throughputs(measured), "MiB/s, more is better (line: slowest to fastest)", mine)
-        body += _panel(right, y + 14, _cpus(measured), "CPU seconds per GiB, less is better", mine)
+        body += panel(left, y + 14, _throughputs(measured), "MiB/s, more is better (line: slowest to fastest)", mine)
+        body += panel(right, y + 14, _cpus(measured), "CPU seconds per GiB, less is better", mine)
         y += height + 84
     machine = ", ".join(f"{results.machine[name]}" for name in ("processor", "when") if name in results.machine)
     cores = f"{results.machine.get('cores', '?')} cores, {results.options.get('runs', '?')} runs, medians"
-    head = [
-        _text(20, 28, "Cloud Sync's transfer engine beside its peers", size=18, weight="bold"),
-        _text(_WIDTH - 20, 28, f"{machine}, {cores}", size=11, anchor="end"),
-    ]
-    frame = f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{y:.0f}" viewBox="0 0 {_WIDTH} {y:.0f}"'
-    style = ' font-family="system-ui, sans-serif">'
-    background = f'<rect width="{_WIDTH}" height="{y:.0f}" fill="#ffffff"/>'
+    return document("Cloud Sync's transfer engine beside its peers", f"{machine}, {cores}", y, body)
+
+
+def document(title: str, machine: str, height: float, body: Sequence[str]) -> str:
+    """The whole picture: title and machine above `body`."""
+    frame = f'<svg xmlns="http://www.w3.org/2000/svg" width="{_WIDTH}" height="{height:.0f}"'
+    style = f' viewBox="0 0 {_WIDTH} {height:.0f}" font-family="system-ui, sans-serif">'
+    background = f'<rect width="{_WIDTH}" height="{height:.0f}" fill="#ffffff"/>'
+    head = [text(20, 28, title, size=18, weight="bold"), text(_WIDTH - 20, 28, machine, size=11, anchor="end")]
     return "\n".join([frame + style, background, *head, *body, "</svg>"])
 
 
 def _names(measured: Measured, top: float) -> Iterator[str]:
     for row, entrant in enumerate(measured.runs):
         weight = "bold" if entrant == OURS else "normal"
-        yield _text(_NAMES + 12, top + row * _ROW + 16, entrant, anchor="end", weight=weight)
+        yield text(_NAMES + 12, top + row * _ROW + 16, entrant, anchor="end", weight=weight)
 
 
 def _throughputs(measured: Measured) -> list[Bar]:
@@ -75,23 +77,26 @@ def _cpus(measured: Measured) -> list[Bar]:
     ]
 
 
-def _panel(left: float, top: float, bars: Sequence[Bar], title: str, is_ours: Sequence[bool]) -> Iterator[str]:
+def panel(
+    left: float, top: float, bars: Sequence[Bar], title: str, is_ours: Sequence[bool], width: float = _PLOT
+) -> Iterator[str]:
+    """Bars beside each other's scale, those of ours in colour."""
     bottom = top + _ROW * len(bars)
     step, end = _scale(max((bar.high for bar in bars), default=0.0))
     for mark in range(round(end / step) + 1):
-        x = left + mark * step / end * _PLOT
+        x = left + mark * step / end * width
         yield f'<line x1="{x:.1f}" y1="{top:.1f}" x2="{x:.1f}" y2="{bottom:.1f}" stroke="{_FAINT}"/>'
-        yield _text(x, bottom + 14, f"{mark * step:g}", size=10, anchor="middle")
-    yield _text(left + _PLOT / 2, bottom + 30, title, size=11, anchor="middle")
+        yield text(x, bottom + 14, f"{mark * step:g}", size=10, anchor="middle")
+    yield text(left + width / 2, bottom + 30, title, size=11, anchor="middle")
     for row, (bar, mine) in enumerate(zip(bars, is_ours, strict=True)):
         y = top + row * _ROW
-        width = bar.value / end * _PLOT
+        reach = bar.value / end * width
         colour = _OURS if mine else _OTHERS
-        yield f'<rect x="{left:.1f}" y="{y + 4:.1f}" width="{width:.1f}" height="{_ROW - 8}" fill="{colour}"/>'
-        x1, x2, middle = left + bar.low / end * _PLOT, left + bar.high / end * _PLOT, y + _ROW / 2
+        yield f'<rect x="{left:.1f}" y="{y + 4:.1f}" width="{reach:.1f}" height="{_ROW - 8}" fill="{colour}"/>'
+        x1, x2, middle = left + bar.low / end * width, left + bar.high / end * width, y + _ROW / 2
         if bar.high > bar.low:
             yield f'<line x1="{x1:.1f}" y1="{middle:.1f}" x2="{x2:.1f}" y2="{middle:.1f}" stroke="{_INK}"/>'
-        yield _text(max(x2, left + width) + 6, y + 16, bar.text)
+        yield text(max(x2, left + reach) + 6, y + 16, bar.text)
 
 
 def _scale(most: float) -> tuple[float, float]:
@@ -104,6 +109,7 @@ def _scale(most: float) -> tuple[float, float]:
     return step, step * ceil(most / step)
 
 
-def _text(x: float, y: float, text: str, *, size: int = 12, anchor: str = "start", weight: str = "normal") -> str:
+def text(x: float, y: float, words: str, *, size: int = 12, anchor: str = "start", weight: str = "normal") -> str:
+    """A line of text at a place."""
     style = f'font-size="{size}" text-anchor="{anchor}" font-weight="{weight}" fill="{_INK}"'
-    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{escape(words)}</text>'

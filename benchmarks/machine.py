@@ -13,9 +13,10 @@ from benchmarks.tools import Tools
 _LIBRARIES = ("boto3", "botocore", "requests", "urllib3")
 
 
-def describe(tools: Tools) -> dict[str, str]:
+def describe(tools: Tools | None = None) -> dict[str, str]:
     """The machine and the versions, as a table of two columns."""
-    versions = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}, **tools.versions()}
+    versions = {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}}
+    versions |= tools.versions() if tools else {}
     return {
         "when": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         "processor": _field(Path("/proc/cpuinfo"), "model name"),

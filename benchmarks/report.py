@@ -60,12 +60,12 @@ def _lines(results: Results, goals: Sequence[Goal]) -> Iterator[str]:
     if results.cases:
         yield "## Ratios"
         yield ""
-        yield from _table(_RATIOS, [row for case, one in results.cases.items() for row in _ratios(case, one)])
+        yield from table(_RATIOS, [row for case, one in results.cases.items() for row in _ratios(case, one)])
         yield ""
     for case, measured in results.cases.items():
         yield f"## {case}: {measured.title}"
         yield ""
-        yield from _table(_FIGURES, [_figures(measured, entrant) for entrant in measured.runs])
+        yield from table(_FIGURES, [_figures(measured, entrant) for entrant in measured.runs])
         yield ""
         if measured.note:
             yield measured.note
@@ -88,7 +88,7 @@ def _lines(results: Results, goals: Sequence[Goal]) -> Iterator[str]:
     yield ""
     yield "## Machine and terms"
     yield ""
-    yield from _table(("what", "value"), [*results.machine.items(), *results.options.items()])
+    yield from table(("what", "value"), [*results.machine.items(), *results.options.items()])
     yield ""
     yield _TERMS
 
@@ -131,7 +131,7 @@ def _huge(huge: Huge) -> Iterator[str]:
     yield f"## huge: {huge.length / GIB:.0f} GiB through the deadline loop"
     yield ""
     rows = [_invocation(number, one) for number, one in enumerate(huge.invocations, 1)]
-    yield from _table(("invocation", "s", "CPU s", "peak MB"), rows)
+    yield from table(("invocation", "s", "CPU s", "peak MB"), rows)
     yield ""
     parts = f"{len(huge.parts):,} parts of up to {max(huge.parts, default=0) / MIB:.0f} MiB"
     rate = huge.length / MIB / huge.seconds if huge.seconds else 0.0
@@ -146,7 +146,8 @@ def _invocation(number: int, one: Invocation) -> tuple[str, ...]:
     return (str(number), *cells)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """The lines of a Markdown table, its columns aligned."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, ["-" * width for width in widths], *rows):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))

@@ -77,6 +77,9 @@ MaxItems = Annotated[int | None, typer.Option("--max-items", min=1, help="At mos
 MediaIds = Annotated[list[str] | None, typer.Option("--media-id", help="Only this medium; may be given again.")]
 Folder = Annotated[Path | None, typer.Option("--to", help="Folder of the backup.", file_okay=False)]
 StackName = Annotated[str | None, typer.Option("--stack", help="Deployed stack, in place of a folder.")]
+FullScan = Annotated[
+    bool, typer.Option("--full-scan", help="List the whole library, as it is done once a week without being asked.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 
 
@@ -89,6 +92,7 @@ def sync(
     workers: Annotated[int, typer.Option("--workers", min=1, max=32, help="Media transferred at once.")] = 4,
     max_items: MaxItems = None,
     media_id: MediaIds = None,
+    full_scan: FullScan = False,
     as_json: AsJson = False,
 ) -> None:
     """Bring everything that is new into a local folder.
@@ -99,7 +103,7 @@ def sync(
     """
     from core.cli_view import Progress, print_failure, print_summary
 
-    request = SyncRequest(provider, max_items=max_items, media_ids=tuple(media_id) if media_id else None)
+    request = SyncRequest(provider, full_scan, max_items, tuple(media_id) if media_id else None)
     with _answering(provider), _only_process(to), Progress(err, quiet=as_json) as progress:
         tracker, archive = _open_target(to)
         archive.clean_partials()
@@ -123,6 +127,7 @@ def plan(
     api_url: ApiUrl = None,
     max_items: MaxItems = None,
     media_id: MediaIds = None,
+    full_scan: FullScan = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what a sync would bring, and how many bytes; nothing is transferred or stored.
@@ -131,7 +136,7 @@ def plan(
     """
     from core.cli_view import PlanKeeper, print_plan
 
-    request = SyncRequest(provider, max_items=max_items, media_ids=tuple(media_id) if media_id else None, dry_run=True)
+    request = SyncRequest(provider, full_scan, max_items, tuple(media_id) if media_id else None, dry_run=True)
     keeper = PlanKeeper()
     with _answering(provider), _tracker_to_read(to) as tracker:
         cloud = _provider(provider, FileCredentials(credentials), tracker, api_url)

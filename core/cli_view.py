@@ -162,6 +162,8 @@ def print_plan(console: Console, plan: Plan, to: Path) -> None:
     table.add_row("to transfer", str(plan.new), f"{plan.length_hint:,}{unknown}")
     table.add_row("still being uploaded to the cloud", str(plan.pending), "")
     table.add_row("in the library", str(plan.discovered), "")
+    if not plan.full_scan:
+        table.add_row("looked at, newest first, down to known ground", str(plan.listed), "")
     console.print(table)
     _warn(console, plan.unseen, plan.novelties)
 

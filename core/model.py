@@ -5,6 +5,7 @@ Lengths are bytes, times are aware UTC `datetime`s, checksums are lower-case hex
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -76,6 +77,15 @@ class Medium:
             "arriving": self.arriving,
             "facts": dict(self.facts),
         }
+
+    def to_text(self) -> str:
+        """The medium as the tracker keeps it with an unfinished record."""
+        return json.dumps(self.to_json(), ensure_ascii=False, separators=(",", ":"))
+
+    @classmethod
+    def from_text(cls, text: str) -> Medium | None:
+        """The medium that the tracker kept, None for ""."""
+        return cls.from_json(json.loads(text)) if text else None
 
     @classmethod
     def from_json(cls, document: Json) -> Medium:
@@ -189,7 +199,8 @@ class Reason(StrEnum):
 class Record:
     """The tracker's record of one medium.
 
-    `length` is the sum of its archived originals, `moved` what `run_id` itself transferred of that (bytes).
+    `length` is the sum of its archived originals, `moved` what `run_id` itself transferred of that (bytes). `medium` is
+    the medium as last listed, kept while it is unfinished, so that it can be planned without being listed again.
     """
 
     provider: str
@@ -204,3 +215,4 @@ class Record:
     originals: int = 0
     length: int = 0
     moved: int = 0
+    medium: Medium | None = None

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -36,6 +37,8 @@ class Emulator:
 
     A `guarded` one enforces IAM, and speaks TLS as the policies of the template demand.
     """
+
+    command: Sequence[str] = (str(COMMAND),)
 
     def __init__(self, log: Path | None = None, *, guarded: bool = False, **settings: str) -> None:
         self.port = free_port()
@@ -77,7 +80,7 @@ class Emulator:
         }
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
-                [str(COMMAND)],
+                self.command,
                 env=environment,
                 stdout=log,
                 stderr=log,

@@ -16,13 +16,16 @@ from core.tracker.base import Leases
 class ListingReport:
     """What a listing proved, complete once the listing is exhausted.
 
-    `expected` is the provider's own count and `found` the distinct ids seen; `unreadable` counts rows without which the
-    library cannot be whole, `novelties` names what this version does not know (new types, missing fields).
+    `expected` is the provider's own count, from the first page on, and `found` the distinct ids seen; `unreadable`
+    counts rows without which the library cannot be whole, `novelties` names what this version does not know (new types,
+    missing fields). `steady` says that so far no page came short and nothing was deleted meanwhile, so that
+    nothing was passed over on the way.
     """
 
     expected: int | None = None
     found: int = 0
     unreadable: int = 0
+    steady: bool = True
     novelties: set[str] = field(default_factory=set)
 
     @property

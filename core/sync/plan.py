@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -17,7 +18,8 @@ from core.errors import InvalidInput
 from core.model import Json, Medium, Reason, Record, Status, utc_now
 from core.providers.base import ListingReport, Provider
 from core.sync.request import Run, SyncRequest
-from core.tracker.base import SyncTracker
+from core.sync.scan import AWAITED_FOR, LastScan, ShortWalk
+from core.tracker.base import Tracker
 
 _BATCH = 100
 
@@ -26,12 +28,15 @@ _BATCH = 100
 class Plan:
     """What a run has to do. Counts are media; `length_hint` is bytes as the provider tells them, a hint.
 
-    `discovered` is what the library holds, `new` what the manifest lists, `pending` what is still being uploaded there,
-    `unseen` how many media the provider counts but did not list or that could not be read.
+    `full_scan` says that the whole library was listed, `listed` how many media were. `discovered` is what the library
+    holds, as listed or as the provider counts, `new` what the manifest lists, `pending` what was met and is still being
+    uploaded there, `unseen` how many media the provider counts but did not list or that could not be read.
     """
 
     provider: str
+    full_scan: bool
     discovered: int
+    listed: int
     new: int
     pending: int
     gone: int
@@ -58,128 +63,195 @@ def is_due(medium: Medium, record: Record | None, request: SyncRequest) -> bool:
     return request.wants(medium.media_id) and not medium.arriving and not done
 
 
-class _Tally:
-    def __init__(self) -> None:
-        self.seen: set[str] = set()
-        self.new = self.pending = self.length_hint = self.without_length = 0
-        #: Media that had no original at the last look: where the number is bounded, they come when there is room left.
-        self.deferred: list[Medium] = []
-
-    def add_new(self, medium: Medium) -> None:
-        self.new += 1
-        self.length_hint += medium.length_hint or 0
-        self.without_length += medium.length_hint is None
-
-
 def make_plan(
     request: SyncRequest,
     run: Run,
     provider: Provider,
-    tracker: SyncTracker,
+    tracker: Tracker,
     archive: Archive,
     clock: Callable[[], datetime] = utc_now,
 ) -> Plan:
-    """List the library, compare it with the tracker and store the manifest of what is new.
+    """List what may be new, compare it with the tracker and store the manifest of what is to be transferred.
 
-    A dry run stores nothing. Memory holds the ids of the library and no more.
+    The whole library is listed where that is asked for or due; else the walk ends on known ground, and what is
+    unfinished behind it comes from the tracker. A dry run stores nothing. Memory holds ids and no more.
     """
-    report = ListingReport()
-    tally = _Tally()
-    gone = 0
     key = manifest_key(run.run_id)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "manifest.jsonl")
         with path.open("w", encoding="utf-8") as manifest:
-            listed = provider.list_media(report)
-            while media := list(islice(listed, _BATCH)):
-                _plan_batch(media, request, run, tracker, manifest, tally, clock)
-            _write(_bounded(tally.deferred, request, tally), manifest, tally)
+            planner = _Planner(request, run, provider.name, tracker, clock, manifest)
+            planner.plan(provider)
         if not request.dry_run:
-            gone = _mark_gone(provider.name, report, tally.seen, run, tracker, clock)
             archive.put_document(key, path)
-    return Plan(
-        provider=provider.name,
-        discovered=len(tally.seen),
-        new=tally.new,
-        pending=tally.pending,
-        gone=gone,
-        length_hint=tally.length_hint,
-        without_length=tally.without_length,
-        unseen=_unseen(report),
-        novelties=tuple(sorted(report.novelties)[:20]),
-        manifest_key=key,
-    )
+            planner.remember()
+    return planner.result(key)
 
 
-def _plan_batch(
-    media: Sequence[Medium],
-    request: SyncRequest,
-    run: Run,
-    tracker: SyncTracker,
-    manifest: IO[str],
-    tally: _Tally,
-    clock: Callable[[], datetime],
-) -> None:
-    records = tracker.get(media[0].provider, [medium.media_id for medium in media])
-    tally.seen.update(medium.media_id for medium in media)
-    arriving = [medium for medium in media if medium.arriving]
-    tally.pending += len(arriving)
-    due = [medium for medium in media if is_due(medium, records.get(medium.media_id), request)]
-    if request.max_items is not None:
-        waiting = [one for one in due if (known := records.get(one.media_id)) and known.reason == Reason.NOT_READY]
-        tally.deferred += waiting[: request.max_items]
-        due = [medium for medium in due if medium not in waiting]
-    _write(_bounded(due, request, tally), manifest, tally)
-    if not request.dry_run:
-        unknown = [medium for medium in media if medium.media_id not in records]
-        tracker.add(_pending(medium, run, clock()) for medium in unknown)
+class _Planner:
+    """The making of one plan."""
 
+    def __init__(
+        self,
+        request: SyncRequest,
+        run: Run,
+        provider: str,
+        tracker: Tracker,
+        clock: Callable[[], datetime],
+        manifest: IO[str],
+    ) -> None:
+        self._request = request
+        self._run = run
+        self._provider = provider
+        self._tracker = tracker
+        self._clock = clock
+        self._manifest = manifest
+        self._report = ListingReport()
+        self._scan_name = f"{provider}#last-scan"
+        self._last = LastScan.from_text(tracker.recall(self._scan_name))
+        self._is_full = True
+        self._seen: set[str] = set()
+        self._new = self._pending = self._gone = self._length_hint = self._without_length = 0
+        #: Media that had no original at the last look: where the number is bounded, they come when there is room left.
+        self._deferred: list[Medium] = []
 
-def _bounded(media: Sequence[Medium], request: SyncRequest, tally: _Tally) -> Sequence[Medium]:
-    return media if request.max_items is None else media[: max(0, request.max_items - tally.new)]
+    def plan(self, provider: Provider) -> None:
+        """Walk, then see to what is unfinished and was not met, then to what was deferred."""
+        unfinished, walk = self._prepare()
+        records = self._look_at(provider.list_media(self._report), walk)
+        if self._request.dry_run:
+            deque(records, maxlen=0)
+        else:
+            self._tracker.add(records)
+        self._see_to(sorted(unfinished - self._seen))
+        self._write(self._bounded(self._deferred))
 
+    def _prepare(self) -> tuple[set[str], ShortWalk | None]:
+        """The ids of what is unfinished, and the short walk if there may be one."""
+        now = self._clock()
+        unfinished: set[str] = set()
+        awaited: set[str] = set()
+        is_told = True
+        for record in self._tracker.unfinished(self._provider):
+            unfinished.add(record.media_id)
+            is_told = is_told and record.medium is not None
+            if record.medium and record.medium.arriving and now - record.updated_at < AWAITED_FOR:
+                awaited.add(record.media_id)
+        asked = self._request.media_ids or ()
+        knows_all_asked = len(self._tracker.get(self._provider, asked)) == len(set(asked))
+        if self._request.full_scan or not (is_told and knows_all_asked and self._last and self._last.is_recent(now)):
+            return unfinished, None
+        return unfinished, ShortWalk(self._last, awaited)
 
-def _write(media: Iterable[Medium], manifest: IO[str], tally: _Tally) -> None:
-    for medium in media:
-        tally.add_new(medium)
-        manifest.write(json.dumps(medium.to_json(), separators=(",", ":")) + "\n")
+    def _look_at(self, listed: Iterator[Medium], walk: ShortWalk | None) -> Iterator[Record]:
+        """Plan what is listed, as far as needed; the records of what is not known yet are yielded."""
+        while media := list(islice(listed, _BATCH)):
+            records = self._tracker.get(self._provider, [medium.media_id for medium in media])
+            self._seen.update(medium.media_id for medium in media)
+            self._plan_batch(media, records)
+            for medium in media:
+                record = records.get(medium.media_id)
+                if record is None:
+                    yield self._planned(medium)
+                else:
+                    self._refresh(record, medium)
+                if walk:
+                    walk.pass_by(medium, is_known=record is not None)
+            if walk and walk.may_end(self._report):
+                self._is_full = False
+                return
 
+    def _plan_batch(self, media: Sequence[Medium], records: Mapping[str, Record]) -> None:
+        self._pending += sum(medium.arriving for medium in media)
+        due = [medium for medium in media if is_due(medium, records.get(medium.media_id), self._request)]
+        if self._request.max_items is not None:
+            waiting = [one for one in due if (known := records.get(one.media_id)) and known.reason == Reason.NOT_READY]
+            self._deferred += waiting[: self._request.max_items]
+            due = [medium for medium in due if medium not in waiting]
+        self._write(self._bounded(due))
 
-def _pending(medium: Medium, run: Run, now: datetime) -> Record:
-    return Record(
-        provider=medium.provider,
-        media_id=medium.media_id,
-        status=Status.PENDING,
-        run_id=run.run_id,
-        updated_at=now,
-        filename=medium.filename,
-        reason=Reason.NOT_READY if medium.arriving else Reason.PLANNED,
-    )
+    def _planned(self, medium: Medium) -> Record:
+        return Record(
+            provider=medium.provider,
+            media_id=medium.media_id,
+            status=Status.PENDING,
+            run_id=self._run.run_id,
+            updated_at=self._clock(),
+            filename=medium.filename,
+            reason=Reason.NOT_READY if medium.arriving else Reason.PLANNED,
+            medium=medium,
+        )
 
+    def _refresh(self, record: Record, medium: Medium) -> None:
+        """Keep what the provider says now of a medium that is still to come, also of one that had gone."""
+        if self._request.dry_run:
+            return
+        if record.status is Status.SOURCE_GONE:
+            self._tracker.save(self._planned(medium))
+        elif not record.status.is_final and record.medium != medium:
+            self._tracker.save(replace(record, medium=medium))
 
-def _mark_gone(
-    provider: str,
-    report: ListingReport,
-    seen: set[str],
-    run: Run,
-    tracker: SyncTracker,
-    clock: Callable[[], datetime],
-) -> int:
-    """Media that were never completed and that a proved listing no longer holds have gone at the source."""
-    if not report.proved:
-        return 0
-    lost = [record for record in tracker.unfinished(provider) if record.media_id not in seen]
-    for record in lost:
-        tracker.save(
+    def _see_to(self, unmet: Sequence[str]) -> None:
+        """What is unfinished and was not met has gone if the whole library was, and else is planned as last listed."""
+        has_gone = self._is_full and self._report.proved
+        for start in range(0, len(unmet), _BATCH):
+            records = self._tracker.get(self._provider, unmet[start : start + _BATCH])
+            left = {key: record for key, record in records.items() if not record.status.is_final}
+            if not has_gone:
+                self._plan_batch([record.medium for record in left.values() if record.medium], left)
+            elif not self._request.dry_run:
+                for record in left.values():
+                    self._mark_gone(record)
+
+    def _mark_gone(self, record: Record) -> None:
+        self._gone += 1
+        self._tracker.save(
             replace(
                 record,
                 status=Status.SOURCE_GONE,
-                run_id=run.run_id,
-                updated_at=clock(),
+                run_id=self._run.run_id,
+                updated_at=self._clock(),
                 reason="no longer listed",
+                medium=None,
             )
         )
-    return len(lost)
+
+    def _bounded(self, media: Sequence[Medium]) -> Sequence[Medium]:
+        bound = self._request.max_items
+        return media if bound is None else media[: max(0, bound - self._new)]
+
+    def _write(self, media: Iterable[Medium]) -> None:
+        for medium in media:
+            self._new += 1
+            self._length_hint += medium.length_hint or 0
+            self._without_length += medium.length_hint is None
+            self._manifest.write(json.dumps(medium.to_json(), separators=(",", ":")) + "\n")
+
+    def remember(self) -> None:
+        """Keep what this listing proved, for the next plan to build on; a whole listing without proof ends that."""
+        count = self._report.expected
+        if self._is_full and (count is None or not self._report.proved):
+            self._tracker.drop(self._scan_name)
+        elif count is not None:
+            at = self._clock() if self._is_full or self._last is None else self._last.at
+            self._tracker.keep(self._scan_name, LastScan(at, count).to_text())
+
+    def result(self, key: str) -> Plan:
+        """The plan."""
+        return Plan(
+            provider=self._provider,
+            full_scan=self._is_full,
+            discovered=len(self._seen) if self._is_full else self._report.expected or 0,
+            listed=len(self._seen),
+            new=self._new,
+            pending=self._pending,
+            gone=self._gone,
+            length_hint=self._length_hint,
+            without_length=self._without_length,
+            unseen=_unseen(self._report) if self._is_full else 0,
+            novelties=tuple(sorted(self._report.novelties)[:20]),
+            manifest_key=key,
+        )
 
 
 def _unseen(report: ListingReport) -> int:

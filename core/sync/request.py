@@ -15,7 +15,7 @@ class SyncRequest:
     """The input of a run; every field is optional there.
 
     `max_items` bounds the media of one run, `media_ids` restricts it to those, `dry_run` plans and stops.
-    `full_scan` asks for the whole listing; every listing is whole as yet.
+    `full_scan` asks for the whole listing, also where a short walk would do.
     """
 
     provider: str = "gopro"

@@ -172,6 +172,7 @@ class Transfer:
             filename=medium.filename,
             reason=reason,
             moved=attempt.moved,
+            medium=None if status.is_final else medium,
         )
 
     def _save(self, medium: Medium, status: Status, attempt: _Attempt, reason: str = "") -> None:
@@ -259,5 +260,6 @@ def mark_failed(
             error_type=error_type,
             error=public_text(error)[:500],
             moved=before.moved if before and before.run_id == run_id else 0,
+            medium=medium,
         )
     )

@@ -18,21 +18,27 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from core.errors import TransientError
-from core.model import Record, Status, format_time, parse_time, utc_now
+from core.model import Medium, Record, Status, format_time, parse_time, utc_now
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import TransactWriteItemTypeDef
 
 UNFINISHED_INDEX = "unfinished-index"
 
 #: Most keys of one BatchGetItem (Amazon DynamoDB, service quotas).
 _BATCH = 100
+
+#: Records added in one transaction: fewer than the 100 allowed, so that large ones stay below its 4 MB.
+_ADDED_AT_ONCE = 50
 _WRITERS = 8
 _LEASE = "lease"
 _CHECKPOINT = "checkpoint"
 _CHECKPOINT_SECONDS = 14 * 24 * 3600
 _TEXTS = ("run_id", "filename", "reason", "error_type", "error")
 _NUMBERS = ("originals", "length", "moved")
+
+_IS_NEW = "attribute_not_exists(media_id)"
 
 _Item = dict[str, Any]
 
@@ -76,21 +82,35 @@ class DynamoTracker:
                 pause *= 2
 
     def add(self, records: Iterable[Record]) -> None:
-        """Write the records of media that have none yet. No batch write is conditional: some threads share it."""
+        """Write the records of media that have none yet, in transactions: no batch write is conditional."""
         pending = iter(records)
         with ThreadPoolExecutor(_WRITERS, thread_name_prefix="tracker") as pool:
-            in_flight: set[Future[bool]] = set()
-            while True:
-                free = 4 * _WRITERS - len(in_flight)
-                in_flight |= {pool.submit(self._add_one, record) for record in islice(pending, free)}
-                if not in_flight:
-                    return
-                done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
-                for future in done:
-                    future.result()
+            in_flight: set[Future[None]] = set()
+            while batch := list(islice(pending, _ADDED_AT_ONCE)):
+                in_flight.add(pool.submit(self._add_all, batch))
+                if len(in_flight) > _WRITERS:
+                    done, in_flight = wait(in_flight, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+            for future in in_flight:
+                future.result()
+
+    def _add_all(self, records: Sequence[Record]) -> None:
+        puts: list[TransactWriteItemTypeDef] = [
+            {"Put": {"TableName": self._table, "Item": _item(record), "ConditionExpression": _IS_NEW}}
+            for record in records
+        ]
+        try:
+            self._client.transact_write_items(TransactItems=puts)
+        except ClientError as error:
+            # One that is there already, or a throttled or oversized item, undoes all: then each goes alone.
+            if error.response["Error"]["Code"] not in ("TransactionCanceledException", "ValidationException"):
+                raise
+            for record in records:
+                self._add_one(record)
 
     def _add_one(self, record: Record) -> bool:
-        return self._put(_item(record), "attribute_not_exists(media_id)", {}, {})
+        return self._put(_item(record), _IS_NEW, {}, {})
 
     def save(self, record: Record) -> bool:
         """Write a record unless that would replace a COMPLETED one by anything else."""
@@ -218,6 +238,8 @@ def _item(record: Record) -> _Item:
     item |= {name: {"N": str(number)} for name in _NUMBERS if (number := getattr(record, name))}
     if not record.status.is_final:
         item["unfinished"] = {"S": record.provider}
+    if record.medium:
+        item["medium"] = {"S": record.medium.to_text()}
     return item
 
 
@@ -235,6 +257,7 @@ def _record(item: _Item) -> Record:
         originals=_number(item, "originals"),
         length=_number(item, "length"),
         moved=_number(item, "moved"),
+        medium=Medium.from_text(_text(item, "medium")),
     )
 
 

@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CloudSyncError, InvalidInput, StorageFull, TransientError
-from core.model import Record, Status, format_time, parse_time, utc_now
+from core.model import Medium, Record, Status, format_time, parse_time, utc_now
 
 #: Marks the file as this product's (PRAGMA application_id): the letters "CSyn".
 _APPLICATION_ID = 0x4353796E
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = (
     """
 CREATE TABLE IF NOT EXISTS media (
   provider TEXT, media_id TEXT, status TEXT, run_id TEXT, updated_at TEXT, filename TEXT, reason TEXT,
-  error_type TEXT, error TEXT, originals INTEGER, length INTEGER, moved INTEGER,
+  error_type TEXT, error TEXT, originals INTEGER, length INTEGER, moved INTEGER, medium TEXT,
   PRIMARY KEY (provider, media_id)
 ) WITHOUT ROWID
 """,
@@ -40,15 +40,16 @@ CREATE INDEX IF NOT EXISTS unfinished ON media (provider, media_id)
 )
 
 _COLUMNS = (
-    "provider, media_id, status, run_id, updated_at, filename, reason, error_type, error, originals, length, moved"
+    "provider, media_id, status, run_id, updated_at, filename, reason, error_type, error, originals, length, moved, "
+    "medium"
 )
-_INSERT = f"INTO media ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"
+_INSERT = f"INTO media ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BATCH = 500
 _BUSY_SECONDS = 30.0
 _LONGEST_TEXT = 1000
 
-_Row = tuple[str, str, str, str, str, str, str, str, str, int, int, int]
+_Row = tuple[str, str, str, str, str, str, str, str, str, int, int, int, str]
 
 
 class SqliteTracker:
@@ -254,9 +255,10 @@ def _row(record: Record) -> _Row:
         record.originals,
         record.length,
         record.moved,
+        record.medium.to_text() if record.medium else "",
     )
 
 
 def _record(row: _Row) -> Record:
     moment = parse_time(row[4]) or datetime.min.replace(tzinfo=UTC)
-    return Record(row[0], row[1], Status(row[2]), row[3], moment, *row[5:])
+    return Record(row[0], row[1], Status(row[2]), row[3], moment, *row[5:12], medium=Medium.from_text(row[12]))

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from core.errors import CloudSyncError
-from core.model import Record, Status
+from core.model import Medium, Record, Status
 from core.tracker.base import Tracker
 from core.tracker.dynamodb import DynamoTracker
 from core.tracker.sqlite import SqliteTracker
@@ -81,6 +81,13 @@ def test_a_record_comes_back_as_it_was_saved(tracker: Tracker, provider: str) ->
     assert tracker.get(provider, ["m1", "unknown"]) == {"m1": saved}
 
 
+def test_the_medium_of_an_unfinished_record_comes_back_as_it_was_listed(tracker: Tracker, provider: str) -> None:
+    medium = Medium(provider, "m1", "ü☂.MP4", "Video", "ready", NOW, 4_000_000_000, 2, {"width": 5312, "x": ["a", 1.5]})
+    tracker.add([replace(record(provider), medium=medium)])
+    assert tracker.get(provider, ["m1"])["m1"].medium == medium
+    assert [one.medium for one in tracker.unfinished(provider)] == [medium]
+
+
 def test_any_number_of_records_is_read_at_once(tracker: Tracker, provider: str) -> None:
     media_ids = [f"m{number:04}" for number in range(1203)]
     tracker.add(record(provider, media_id) for media_id in media_ids)
@@ -113,6 +120,22 @@ def test_a_record_that_has_changed_or_gone_is_not_reopened(tracker: Tracker, pro
     tracker.save(newer)
     assert not tracker.reopen(pending, seen)
     assert tracker.get(provider, ["m1"]) == {"m1": newer}
+def test_records_that_are_too_large_to_be_added_together_are_added_all_the_same(
+    tracker: Tracker, provider: str
+) -> None:
+    medium = Medium(provider, "m", "", "Video", "ready", NOW, None, None, {"title": "x" * 200_000})
+    tracker.add(replace(record(provider, f"m{number:02}"), medium=medium) for number in range(60))
+    assert len(tracker.get(provider, [f"m{number:02}" for number in range(60)])) == 60
+
+
+def test_of_many_that_are_added_all_arrive_but_those_that_are_there(tracker: Tracker, provider: str) -> None:
+    media_ids = [f"m{number:03}" for number in range(130)]
+    for media_id in media_ids[40:60]:
+        tracker.save(record(provider, media_id, Status.COMPLETED))
+    tracker.add(record(provider, media_id) for media_id in media_ids)
+    found = tracker.get(provider, media_ids)
+    assert sorted(found) == media_ids
+    assert [key for key in media_ids if found[key].status is Status.COMPLETED] == media_ids[40:60]
 
 
 def test_adding_leaves_a_record_that_is_there(tracker: Tracker, provider: str) -> None:

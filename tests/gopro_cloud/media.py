@@ -146,7 +146,10 @@ class CloudFile:
 
 @dataclass(frozen=True)
 class CloudMedium:
-    """One entry of the library. `told_length` is what the listing says, right or wrong."""
+    """One entry of the library. `told_length` is what the listing says, right or wrong.
+
+    `uploaded_at` is its place in a listing by upload; "" means that it was uploaded when it was captured.
+    """
 
     media_id: str
     kind: str
@@ -159,7 +162,13 @@ class CloudMedium:
     file_extension: str | None = "MP4"
     width: int = 3840
     height: int = 2160
-    facts: dict[str, object] = field(default_factory=dict, hash=False, compare=False)
+    facts: dict[str, object] = field(default_factory=dict, hash=False)
+    uploaded_at: str = ""
+
+    @property
+    def created_at(self) -> str:
+        """When it came into the cloud."""
+        return self.uploaded_at or self.captured_at
 
     @property
     def originals(self) -> tuple[CloudFile, ...]:

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -90,6 +91,7 @@ class GoProCloud:
         self.url_uses: Counter[str] = Counter()
         self.page_fetches: Counter[int] = Counter()
         self.changes: Counter[str] = Counter()
+        self._listing: tuple[tuple[str, str, str], list[CloudMedium], list[CloudMedium]] = (("", "", ""), [], [])
         self._key = secrets.token_bytes(16)
         self._server = _Server((host, port), _Handler)
         self._server.cloud = self
@@ -157,6 +159,16 @@ class GoProCloud:
         """The medium with this id, if the library has it now."""
         with self.lock:
             return next((medium for medium in self.media if medium.media_id == media_id), None)
+
+    def listed(self, order_by: str, kinds: str, states: str) -> list[CloudMedium]:
+        """The media in the order of a listing; a library of 100,000 that has not changed is not sorted again."""
+        query = (order_by, kinds, states)
+        if self._listing[0] != query or self._listing[1] != self.media:
+            found = _filtered(self.media, kinds, states)
+            if order_by in ("created_at", "captured_at"):
+                found.sort(key=attrgetter(order_by), reverse=True)
+            self._listing = (query, list(self.media), found)
+        return self._listing[2]
 
     def state(self) -> dict[str, Any]:
         """The counts as JSON."""
@@ -285,9 +297,7 @@ class _Handler(BaseHTTPRequestHandler):
         page, per_page = max(1, int(wanted["page"])), min(quirks.page_cap, int(wanted["per_page"]))
         with cloud.lock:
             cloud.page_fetches[page] += 1
-            media = _filtered(cloud.media, wanted["type"], wanted["processing_states"])
-            if wanted.get("order_by") in ("created_at", "captured_at"):
-                media.sort(key=lambda medium: medium.captured_at, reverse=True)
+            media = cloud.listed(wanted.get("order_by", ""), wanted["type"], wanted["processing_states"])
             short = quirks.short_pages.get(page) if cloud.page_fetches[page] <= quirks.short_listings else None
             start = (page - 1) * per_page
             rows: list[object] = [_row(medium) for medium in media[start : start + per_page]]
@@ -492,8 +502,8 @@ def _row(medium: CloudMedium) -> dict[str, object]:
         "type": medium.kind,
         "captured_at": medium.captured_at,
         "captured_at_timezone": "Europe/Berlin",
-        "created_at": medium.captured_at,
-        "updated_at": medium.captured_at,
+        "created_at": medium.created_at,
+        "updated_at": medium.created_at,
         "file_size": medium.told_length,
         "width": medium.width,
         "height": medium.height,

@@ -14,8 +14,10 @@ from dataclasses import dataclass
 from core.model import Json, Medium
 from core.providers.base import ListingReport
 
-#: Pages asked for at once; also how far the asking is ahead of the reading, so that memory stays flat.
+#: Pages asked for at once; the asking is so far ahead of the reading too, and twice as far on a long way: memory stays
+#: flat, a short walk asks for little in vain, and a long one never waits for its reader.
 AT_ONCE = 4
+_LONG_WAY = 16
 
 #: A library that differs from its own count is listed once more, not for ever.
 _PASSES = 2
@@ -26,11 +28,18 @@ _MOST_FRUITLESS = 100
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One page of the listing: its rows as they came, and the totals told with it, None where none are."""
+    """One page of the listing: its rows as they came, and the totals and the size of a page told with it, if any."""
 
     rows: Sequence[Json]
     total_items: int | None
     total_pages: int | None
+    size: int | None = None
+
+    def is_whole(self, number: int) -> bool:
+        """Whether page `number` has the rows that it should have, by what it tells itself."""
+        if self.total_items is None or self.size is None:
+            return False
+        return len(self.rows) >= min(self.size, self.total_items - (number - 1) * self.size)
 
 
 Fetch = Callable[[int], Page]
@@ -82,7 +91,7 @@ class _Pass:
         """The media of this pass, each once."""
         fruitless = 0
         for number, page in self._pages():
-            self._heed(page)
+            self._heed(number, page)
             before = len(self.seen)
             for row in page.rows:
                 medium = self._read(row, self._report)
@@ -94,7 +103,12 @@ class _Pass:
             if fruitless > (_MOST_FRUITLESS if number <= self._last_page else 0):
                 return
 
-    def _heed(self, page: Page) -> None:
+    def _heed(self, number: int, page: Page) -> None:
+        report = self._report
+        if report.expected is None:
+            report.expected = page.total_items
+        if not page.is_whole(number) or (page.total_items or 0) < (report.expected or 0):
+            report.steady = False
         if page.total_items is not None:
             self.expected = max(self.expected or 0, page.total_items)
         if page.total_pages is not None:
@@ -106,7 +120,8 @@ class _Pass:
         following = 1
         try:
             while True:
-                while not waiting or (len(waiting) < self._at_once and following <= self._last_page + 1):
+                ahead = self._at_once * (2 if following > _LONG_WAY else 1)
+                while not waiting or (len(waiting) < ahead and following <= self._last_page + 1):
                     waiting.append((following, self._pool.submit(self._fetch, following)))
                     following += 1
                 number, page = waiting.popleft()

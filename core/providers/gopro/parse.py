@@ -76,6 +76,7 @@ def read_page(answer: Mapping[str, Json]) -> Page:
         rows=tuple(answer["_embedded"]["media"]),
         total_items=read_count(pages.get("total_items")),
         total_pages=read_count(pages.get("total_pages")),
+        size=read_count(pages.get("per_page")),
     )
 
 
@@ -165,10 +166,11 @@ def _facts(row: Mapping[str, Json]) -> dict[str, Json]:
     room = _LONGEST_FACTS
     for name in FIELDS:
         fact = None if name in _SAID_OTHERWISE else _fact(row.get(name), 0)
-        if fact is None or len(json.dumps(fact, ensure_ascii=False)) > _LONGEST_FACT:
+        if fact is None:
             continue
-        length = len(json.dumps(fact))  # as a manifest holds it
-        if length <= room:
+        told = json.dumps(fact)  # as a manifest holds it
+        length = len(told)
+        if length <= room and (length <= _LONGEST_FACT or len(json.dumps(fact, ensure_ascii=False)) <= _LONGEST_FACT):
             room -= length
             facts[name] = fact
     return facts
