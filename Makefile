@@ -13,6 +13,7 @@ PIP_INSTALL := -m pip install --quiet
 .PHONY: setup demo demo-stop test lint format lock containers bench mutants clean
 .PHONY: setup demo demo-stop test lint format lock containers bench permissions sbom audit clean
 .PHONY: setup demo demo-stop test lint format lock containers bench load clean
+.PHONY: setup demo demo-stop test chaos lint format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -59,6 +60,10 @@ test: setup
 	$(PY) -m pytest
 
 lint: setup $(AUDIT_VENV)/.ready
+chaos: setup  ## the fault campaign: schedules over SQLite and a folder, a fifth as many over DynamoDB and S3 (or AWS=…)
+	$(PY) -m tests.chaos --schedules $(or $(N),1000) $(if $(AWS),--aws $(AWS)) $(if $(SEED),--seed $(SEED))
+
+lint: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

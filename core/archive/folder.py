@@ -225,13 +225,15 @@ class FolderUpload:
                 moment = self._label.captured_at.timestamp()
                 with suppress(OSError, OverflowError):
                     os.utime(self._partial, (moment, moment))
+            record = json.dumps({"length": length, "sha256": digest, "label": self._label.metadata()}).encode()
             if self._path.exists():
-                self._record.unlink(missing_ok=True)  # never the new record beside the old file
-            record = {"length": length, "sha256": digest, "label": self._label.metadata()}
-            _write_whole(self._record, json.dumps(record).encode())
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._partial.replace(self._path)
-            _sync_folder(self._path.parent)
+                # Never a record beside a file that it is not of: both may be of one length.
+                self._record.unlink(missing_ok=True)
+                self._give_name()
+                _write_whole(self._record, record)
+            else:
+                _write_whole(self._record, record)
+                self._give_name()
             if self._journal:
                 self._journal.unlink(missing_ok=True)
         label = self._label
@@ -243,6 +245,11 @@ class FolderUpload:
             source_version=label.source_version,
             damage=label.damage,
         )
+
+    def _give_name(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._partial.replace(self._path)
+        _sync_folder(self._path.parent)
 
     def _opened(self) -> BinaryIO:
         if self._file is None:

@@ -160,10 +160,12 @@ class Engine:
     def _moved(self, task: Task, told: ByteSource, first: ByteSource | None, checkpoint: str) -> Stored | None:
         """Move what `told` tells of; `first` is its open beginning, if that is more than one byte."""
         task = replace(task, label=replace(task.label, source_version=told.version))
+        if told.ranged and told.total is not None and told.total > self._archive.limits.smallest:
+            return self._in_parts(task, told, told.total, first, checkpoint)
+        if checkpoint:
+            self._forget(task)  # its parts are of no use any more
         if not told.ranged or told.total is None:
             return self._stream(task, told)
-        if told.total > self._archive.limits.smallest:
-            return self._in_parts(task, told, told.total, first, checkpoint)
         return self._at_once(task, told.total, told.version, first)
 
     def _at_once(self, task: Task, length: int, version: str, body: ByteSource | None) -> Stored:

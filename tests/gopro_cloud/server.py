@@ -36,11 +36,12 @@ _FIRST_PAGE_SIZE = 30
 
 @dataclass
 class Counts:
-    """What the server saw. Bytes are those of bodies that left it, by media id and path."""
+    """What the server saw. Bytes are those of bodies that left it, by media id, and by media id and path."""
 
     requests: Counter[str] = field(default_factory=Counter)
     downloads: Counter[str] = field(default_factory=Counter)
     bytes_served: Counter[str] = field(default_factory=Counter)
+    file_bytes: Counter[str] = field(default_factory=Counter)
     api_now: int = 0
     api_peak: int = 0
     refreshes: int = 0
@@ -460,6 +461,7 @@ class _Handler(BaseHTTPRequestHandler):
             sent += len(piece)
             with self.cloud.lock:
                 self.cloud.counts.bytes_served[media_id] += len(piece)
+                self.cloud.counts.file_bytes[f"{media_id}/{place}"] += len(piece)
         if self.cloud.quirks.chunked:
             self.wfile.write(b"0\r\n\r\n")
         if fault and fault.kind == "long":
