@@ -10,10 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test lint format lock containers bench mutants clean
-.PHONY: setup demo demo-stop test lint format lock containers bench permissions sbom audit clean
-.PHONY: setup demo demo-stop test lint format lock containers bench load clean
-.PHONY: setup demo demo-stop test chaos lint format lock containers bench clean
+.PHONY: setup demo demo-stop test chaos mutants load lint permissions sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -53,17 +50,17 @@ bench: setup $(BENCH_VENV)/.ready  ## the engine beside its peers; BENCH="--quic
 
 mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WORD for some of them
 	$(PY) -m scripts.mutants $(MUTANTS)
+
 load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBRARIES=1000,100000
 	$(PY) -m benchmarks.load $(if $(SIZES),--sizes $(SIZES)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
 
 test: setup
 	$(PY) -m pytest
 
-lint: setup $(AUDIT_VENV)/.ready
 chaos: setup  ## the fault campaign: schedules over SQLite and a folder, a fifth as many over DynamoDB and S3 (or AWS=…)
 	$(PY) -m tests.chaos --schedules $(or $(N),1000) $(if $(AWS),--aws $(AWS)) $(if $(SEED),--seed $(SEED))
 
-lint: setup
+lint: setup $(AUDIT_VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy

@@ -106,7 +106,17 @@ class Stack:
         sqs = self.emulator.client("sqs")
         self._queue_url = sqs.create_queue(QueueName=f"{self.name}-read-by-test")["QueueUrl"]
         arn = sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        self.emulator.client("sns").subscribe(TopicArn=self.outputs["AlertTopicArn"], Protocol="sqs", Endpoint=arn)
+        topic = self.outputs["AlertTopicArn"]
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "sns.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        sqs.set_queue_attributes(QueueUrl=self._queue_url, Attributes={"Policy": policy})
+        self.emulator.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
 
     def physical_ids(self) -> dict[str, str]:
         """What the resources of the template are called here."""

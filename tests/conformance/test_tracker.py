@@ -120,6 +120,8 @@ def test_a_record_that_has_changed_or_gone_is_not_reopened(tracker: Tracker, pro
     tracker.save(newer)
     assert not tracker.reopen(pending, seen)
     assert tracker.get(provider, ["m1"]) == {"m1": newer}
+
+
 def test_records_that_are_too_large_to_be_added_together_are_added_all_the_same(
     tracker: Tracker, provider: str
 ) -> None:

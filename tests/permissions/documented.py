@@ -60,10 +60,13 @@ def needs(role: str) -> list[Need]:
     """All that a role needs and that no story shows."""
     match role:
         case "StateMachineRole":
-            found = {(one.action, one.resource): one for one in _of_workflow()}
-            return list(found.values())
+            return list(_of_workflow("SyncStateMachine", "s3", "sns"))
+        case "VerifyStateMachineRole":
+            return list(_of_workflow("VerifyStateMachine", "sns"))
         case "ScheduleRole":
-            return list(_of_schedule())
+            return list(_of_schedule("SyncSchedule", "the nightly run"))
+        case "VerifyScheduleRole":
+            return list(_of_schedule("VerifySchedule", "the weekly verification"))
         case _:
             return list(_of_function(role))
 
@@ -102,8 +105,18 @@ def _key(*services: str) -> Iterator[Need]:
     yield from (Need(action, "EncryptionKey", told, services) for action in KEY)
 
 
-def _of_workflow() -> Iterator[Need]:
-    workflow = properties("SyncStateMachine")
+def _of_workflow(name: str, *encrypted_services: str) -> Iterator[Need]:
+    workflow = properties(name)
+    states = {(one.action, one.resource): one for one in _of_states(workflow)}
+    yield from states.values()
+    if workflow["Logging"]["Destinations"]:
+        yield from (Need(action, "*", "delivery of its log, which no resource narrows") for action in LOG_DELIVERY)
+    if workflow["Tracing"]["Enabled"]:
+        yield from (Need(action, "*", "traces, which no resource narrows") for action in TRACE + SAMPLE)
+    yield from _key(*encrypted_services)
+
+
+def _of_states(workflow: dict[str, Any]) -> Iterator[Need]:
     named = {f"${{{name}}}": written(value) for name, value in workflow["DefinitionSubstitutions"].items()}
     for state in _states(json.loads(Path(ROOT, workflow["DefinitionUri"]).read_text())):
         match state.get("Resource"):
@@ -123,11 +136,6 @@ def _of_workflow() -> Iterator[Need]:
             yield from (
                 Need(action, _RUNS, "the results of the map") for action in _RESULTS if action != "s3:GetObject"
             )
-    if workflow["Logging"]["Destinations"]:
-        yield from (Need(action, "*", "delivery of its log, which no resource narrows") for action in LOG_DELIVERY)
-    if workflow["Tracing"]["Enabled"]:
-        yield from (Need(action, "*", "traces, which no resource narrows") for action in TRACE + SAMPLE)
-    yield from _key("s3", "sns")
 
 
 def _states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -137,8 +145,8 @@ def _states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _states(state["ItemProcessor"])
 
 
-def _of_schedule() -> Iterator[Need]:
-    target = properties("SyncSchedule")["Target"]
-    yield Need("states:StartExecution", written(target["Arn"]), "the nightly run")
+def _of_schedule(name: str, purpose: str) -> Iterator[Need]:
+    target = properties(name)["Target"]
+    yield Need("states:StartExecution", written(target["Arn"]), purpose)
     yield Need("sqs:SendMessage", written(target["DeadLetterConfig"]["Arn"]), "runs that could not be started")
     yield from _key("sqs")

@@ -6,22 +6,30 @@ They run through Lambda, with the credentials of the function's own role and IAM
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from core.archive.s3 import S3Archive
+from core.archive.s3_inventory import S3Inventory
 from core.credentials.secretsmanager import SecretsManagerCredentials
+from core.errors import CloudSyncError
 from core.model import Medium, Record, Status, utc_now
 from core.providers import registry
 from core.providers.base import Provider, ProviderSettings
 from core.sync.outcomes import Unfinished
+from core.sync.request import Run
 from core.sync.transfer import Transfer, medium_lease
 from core.tracker.dynamodb import DynamoTracker
 from core.transfer import Engine, Watch
+from core.verify import Repair, Report, Verification, Verifier
 from tests.cloud_sync import wanted
 from tests.gopro_cloud import GoProCloud
 from tests.gopro_cloud.library import video
@@ -270,7 +278,7 @@ def giving_up_an_original(world: World, _: Grant | None) -> None:
         raise AssertionError("it should have broken off")
 
 
-@story("MarkFailedRole", "dynamodb:PutItem", "dynamodb:DeleteItem")
+@story("MarkFailedRole", "dynamodb:BatchGetItem", "dynamodb:PutItem", "dynamodb:DeleteItem")
 def marking(world: World, _: Grant | None) -> None:
     """A medium is recorded as failed and given free."""
     lease = medium_lease("gopro", MEDIA_ID)
@@ -297,3 +305,46 @@ def summing_up(world: World, _: Grant | None) -> None:
     require(answer["outcome"] == "partial_failure", "not noticed")
     require(len(world.stack.keys(f"runs/{RUN}/")) > 1, "no report")
     require(world.stack.statuses() == {MEDIA_ID: "FAILED"}, "not recorded")
+
+
+@story(
+    "VerifyRole",
+    "dynamodb:Query",
+    "dynamodb:BatchGetItem",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "s3:ListBucketVersions",
+    "s3:ListBucketMultipartUploads",
+    "s3:GetObject",
+    "s3:PutObject",
+    "s3:AbortMultipartUpload",
+)
+def verifying(world: World, missing: Grant | None) -> None:
+    """A spoiled catalog entry, a lost record and an upload of two days ago are found, and mended."""
+    world.holds(70_000)
+    require(world.call("transfer")["outcome"] == "transferred", "not transferred")
+    owner, bucket = world.stack.emulator.client("s3"), world.stack.outputs["ArchiveBucketName"]
+    owner.create_multipart_upload(Bucket=bucket, Key="gopro-videos/2026/01/other/GX.MP4")
+    entry = f"catalog/gopro/{MEDIA_ID}.json"
+    owner.put_object(Bucket=bucket, Key=entry, Body=b"spoiled")
+    require(mended(world, missing) == {Repair.REBUILT, Repair.ENDED}, "not mended")
+    require(not world.open_uploads(), "an upload is left open")
+    key = {"provider": {"S": "gopro"}, "media_id": {"S": MEDIA_ID}}
+    world.stack.emulator.client("dynamodb").delete_item(TableName=world.stack.outputs["SyncTrackerTableName"], Key=key)
+    require(mended(world, missing) == {Repair.TRACKED}, "not recorded")
+    require(world.stack.statuses() == {MEDIA_ID: "COMPLETED"}, "not recorded")
+
+
+def mended(world: World, missing: Grant | None) -> set[str]:
+    """What a verification in two days mends with the role of its function."""
+    signs, outputs = world.roles.copy("VerifyRole", without=missing), world.stack.outputs
+    archive = world.archive(**signs)
+    inventory = S3Inventory(world.stack.emulator.client("s3", **signs), outputs["ArchiveBucketName"], archive)
+    tracker = DynamoTracker(world.stack.emulator.client("dynamodb", **signs), outputs["SyncTrackerTableName"])
+    verifier = Verifier(tracker, archive, inventory, clock=lambda: utc_now() + timedelta(days=2))
+    request, run = Verification("gopro", repair=True), Run(RUN, utc_now())
+    try:
+        report = verifier.stretch(request, run, Report("gopro"), lambda: math.inf)
+    except (CloudSyncError, ClientError) as error:
+        raise Broken(str(error)) from error
+    return set(report.summary()["repaired"])
