@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 from secrets import token_hex
@@ -16,8 +17,10 @@ import typer
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from core.archive.base import Archive
 from core.archive.folder import FolderArchive
 from core.archive.folder_inventory import FolderInventory
+from core.archive.retrieval import Retrieval
 from core.credentials.base import Credentials, CredentialStore
 from core.credentials.file import FileCredentials
 from core.errors import ApiShapeChanged, Cancelled, CloudSyncError, CredentialsRejected, InvalidInput, public_text
@@ -27,15 +30,21 @@ from core.providers.base import Provider, ProviderSettings
 from core.sync.authenticate import explain
 from core.sync.local import LocalSync
 from core.sync.request import Run, SyncRequest
+from core.tracker.base import SyncTracker
 from core.tracker.sqlite import SqliteTracker
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
     from core.cli_view import Counter
+    from core.restore import Catalog, Selection
     from core.sync.summarize import Summary
+    from core.tracker.dynamodb import DynamoTracker
     from core.verify import Verifier
 
 STATE_FOLDER = ".cloud-sync"
 DEFAULT_CREDENTIALS = Path(typer.get_app_dir("cloud-sync", force_posix=True)) / "credentials.json"
+CACHE = DEFAULT_CREDENTIALS.with_name("catalog")
 
 app = typer.Typer(
     help="Back up a cloud media library, every original byte for byte.",
@@ -61,6 +70,7 @@ class Exit(IntEnum):
     USAGE = 2
     CREDENTIALS_REJECTED = 3
     FAULT = 4
+    WAITING = 5
     INTERRUPTED = 130
 
 
@@ -80,6 +90,14 @@ StackName = Annotated[str | None, typer.Option("--stack", help="Deployed stack, 
 FullScan = Annotated[
     bool, typer.Option("--full-scan", help="List the whole library, as it is done once a week without being asked.")
 ]
+Since = Annotated[
+    str | None, typer.Option("--since", help="Captured then or later: 2026, 2026-03 or 2026-03-01 (UTC).")
+]
+Until = Annotated[
+    str | None, typer.Option("--until", help="Captured then or earlier, that day, month or year included.")
+]
+Names = Annotated[list[str] | None, typer.Option("--name", help="Such a file name, * and ? allowed; again for more.")]
+Cameras = Annotated[list[str] | None, typer.Option("--camera", help="Such a camera, as --name.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON in place of a table.")]
 
 
@@ -170,7 +188,7 @@ def verify(
     from core.cli_view import Counter, print_findings
     from core.verify import Verification
 
-    with _answering(provider), Counter(err, quiet=as_json) as counter, _backup(to, stack, counter) as verifier:
+    with _answering(provider), Counter(err, quiet=as_json) as counter, _verifier(to, stack, counter) as verifier:
         report, findings = verifier.verify(Verification(provider, checksums, repair), _new_run())
     if as_json:
         told = report.summary() | {"first": [one.to_json() for one in findings]}
@@ -192,7 +210,7 @@ def reindex(
     from core.verify import Repair, Verification
 
     request = Verification(provider, repair=True, untracked=True)
-    with _answering(provider), Counter(err, quiet=as_json) as counter, _backup(to, stack, counter) as verifier:
+    with _answering(provider), Counter(err, quiet=as_json) as counter, _verifier(to, stack, counter) as verifier:
         report, findings = verifier.verify(request, _new_run())
     left = [one for one in findings if one.repair is not Repair.TRACKED]
     if as_json:
@@ -201,6 +219,130 @@ def reindex(
     else:
         print_reindexed(out, report, left)
     raise typer.Exit(Exit.PARTIAL_FAILURE if left else Exit.OK)
+
+
+@app.command()
+def restore(
+    into: Annotated[Path, typer.Option("--into", help="Folder that files are brought into.", file_okay=False)],
+    to: Folder = None,
+    stack: StackName = None,
+    provider: ProviderName = "gopro",
+    since: Since = None,
+    until: Until = None,
+    media_id: MediaIds = None,
+    name: Names = None,
+    camera: Cameras = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that is archived.")] = False,
+    tier: Annotated[str, typer.Option("--tier", help="How fast S3 restores: Bulk, Standard or Expedited.")] = "Bulk",
+    days: Annotated[int, typer.Option("--days", min=1, help="Days for which S3 keeps what it restores.")] = 7,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until S3 has restored all, and bring it.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.01, help="Minutes between two looks while waiting.")] = 15,
+    only_status: Annotated[bool, typer.Option("--status", help="Only say how far it is.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether the price is right.")] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=32, help="Files brought at once.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Bring originals back from a folder (--to) or a deployed stack (--stack), verified byte for byte.
+
+    What S3 keeps in an archive class is requested, after its price was shown; the same command later, or --wait, brings
+    it. Nothing is requested or downloaded twice, whatever ended the command before.
+    Exit codes: 0 all is here, 1 some could not be had, 5 S3 is still restoring some, others as of sync.
+    """
+    from core.cli_restore_view import Progress, print_report, print_situation
+    from core.restore import TIERS, Restore, Target, quote, wanted
+
+    with _answering(provider), _open_backup(to, stack) as backup, Progress(err, quiet=as_json) as progress:
+        if (tier := tier.capitalize()) not in TIERS:
+            raise InvalidInput(f"--tier is one of {', '.join(TIERS)}.")
+        selection = _selection(since, until, media_id, name, camera)
+        if selection.is_everything != everything:
+            raise InvalidInput("Say what to restore: --all, or some of --since, --until, --media-id, --name, --camera.")
+        originals = wanted(_catalog(backup, provider).select(selection))
+        if not originals:
+            raise InvalidInput(f"Nothing in {backup.place} is selected. See what there is: cloud-sync ls")
+        driver = Restore(backup.retrieval, Target(into), tier=tier, days=days, workers=workers, watcher=progress)
+        situation = driver.survey(originals)
+        price = quote(situation.held, tier, days) if stack else None
+        if only_status:
+            told = situation.to_json() | (price.to_json() if price else {})
+            out.print_json(json.dumps(told)) if as_json else print_situation(out, situation, price, backup.place, into)
+            raise typer.Exit(Exit.OK)
+        if not (as_json and yes):
+            print_situation(err, situation, price, backup.place, into)
+        driver.require_room(situation)
+        if price and situation.coming and not yes:
+            _ask_to_go_on()
+        with _only_process(into):
+            report = driver.carry_out(situation, wait_seconds=every * 60 if wait else None)
+    if as_json:
+        out.print_json(json.dumps(report.to_json()))
+    else:
+        print_report(out, report, into)
+    if report.troubles:
+        raise typer.Exit(Exit.PARTIAL_FAILURE)
+    raise typer.Exit(Exit.WAITING if report.counts["waiting"] else Exit.OK)
+
+
+@app.command("ls")
+def list_media(
+    to: Folder = None,
+    stack: StackName = None,
+    provider: ProviderName = "gopro",
+    since: Since = None,
+    until: Until = None,
+    media_id: MediaIds = None,
+    name: Names = None,
+    camera: Cameras = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what is archived, from the catalog."""
+    from core.cli_restore_view import entry_json, print_entries
+
+    with _answering(provider), _open_backup(to, stack) as backup:
+        selection = _selection(since, until, media_id, name, camera)
+        entries = _catalog(backup, provider).select(selection)
+    if as_json:
+        sys.stdout.write(json.dumps([entry_json(one) for one in entries], indent=1) + "\n")
+    else:
+        print_entries(sys.stdout, entries)
+
+
+@app.command()
+def show(
+    media_id: Annotated[str, typer.Argument(help="Id of the medium, as ls tells it.", metavar="ID")],
+    to: Folder = None,
+    stack: StackName = None,
+    provider: ProviderName = "gopro",
+    as_json: AsJson = False,
+) -> None:
+    """Say all that is known of one medium, and how its originals are held now."""
+    from core.cli_restore_view import print_medium, shown_json
+
+    with _answering(provider), _open_backup(to, stack) as backup, backup.tracker() as tracker:
+        entry = _catalog(backup, provider).entry(media_id)
+        held = backup.retrieval.look([one.stored for one in entry.originals])
+        record = tracker.get(provider, [media_id]).get(media_id)
+        places = [backup.archive.location(one.stored.key) for one in entry.originals]
+    if as_json:
+        out.print_json(json.dumps(shown_json(entry, held, record)))
+    else:
+        print_medium(out, entry, held, record, places)
+
+
+@app.command()
+def status(
+    to: Folder = None, stack: StackName = None, provider: ProviderName = "gopro", as_json: AsJson = False
+) -> None:
+    """Say how the backup stands: media by status, bytes, what failed or waits, and the last run."""
+    from core.cli_restore_view import print_standing
+    from core.restore import standing
+
+    with _answering(provider), _open_backup(to, stack) as backup, backup.tracker() as tracker:
+        told = standing(tracker, backup.archive, backup.retrieval, provider)
+    if as_json:
+        out.print_json(json.dumps(told.to_json()))
+    else:
+        print_standing(out, told, backup.place)
 
 
 @auth.command("set")
@@ -287,8 +429,105 @@ def _open_target(to: Path) -> tuple[SqliteTracker, FolderArchive]:
     return SqliteTracker(state / "tracker.sqlite3"), FolderArchive(to)
 
 
+@dataclass(frozen=True, slots=True)
+class _Backup:
+    """A backup that is there, to be read."""
+
+    place: str
+    archive: Archive
+    retrieval: Retrieval
+    tracker: Callable[[], AbstractContextManager[SyncTracker]]
+
+
 @contextmanager
-def _backup(to: Path | None, stack: str | None, counter: Counter) -> Iterator[Verifier]:
+def _open_backup(to: Path | None, stack: str | None) -> Iterator[_Backup]:
+    """The backup in a folder or of a stack."""
+    if to is not None and stack is None:
+        from core.archive.folder_retrieval import FolderRetrieval
+
+        if not (to / "catalog").is_dir():
+            raise InvalidInput(f"There is no backup in {to}. Name its folder with --to; is its disk mounted?")
+        yield _Backup(str(to), FolderArchive(to), FolderRetrieval(to), lambda: _tracker_to_read(to))
+    elif stack is not None and to is None:
+        with _stack_backup(stack) as backup:
+            yield backup
+    else:
+        raise InvalidInput("Name one backup: a folder with --to, or a deployed stack with --stack.")
+
+
+@contextmanager
+def _stack_backup(stack: str) -> Iterator[_Backup]:
+    from core.archive.s3 import S3Archive
+    from core.archive.s3_retrieval import S3Retrieval
+
+    with _asking_stack(stack) as (s3, bucket, tracker):
+        yield _Backup(f"s3://{bucket}", S3Archive(s3, bucket), S3Retrieval(s3, bucket), lambda: nullcontext(tracker))
+
+
+@contextmanager
+def _asking_stack(stack: str) -> Iterator[tuple[S3Client, str, DynamoTracker]]:
+    """A client of S3, the archive's bucket and the tracker of a stack; errors of AWS are told in words."""
+    import boto3
+    from botocore.config import Config
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from core.stacks import outputs_of
+    from core.tracker.dynamodb import DynamoTracker
+
+    try:
+        outputs = outputs_of(boto3.client("cloudformation"), stack)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 6},
+            max_pool_connections=64,
+            response_checksum_validation="when_required",  # every byte is held against the catalog
+        )
+        tracker = DynamoTracker(boto3.client("dynamodb", config=config), outputs.table)
+        yield boto3.client("s3", config=config), outputs.bucket, tracker
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        message = f"AWS refuses {error.operation_name} ({code}). Look at what these credentials may do"
+        if code == "ResourceNotFoundException":
+            message = "The stack's table is not there. docs/recovery.md says how to get it back"
+        raise CloudSyncError(f"{message}.") from None
+    except BotoCoreError as error:
+        raise InvalidInput(f"AWS cannot be asked with the configuration of this shell: {error}") from None
+
+
+def _catalog(backup: _Backup, provider: str) -> Catalog:
+    """The backup's catalog; what was read of one in S3 is kept on this machine."""
+    from core.restore import Cache, Catalog
+
+    name = backup.place.removeprefix("s3://")
+    cache = None if name == backup.place else Cache(CACHE / f"{name}.{provider}.jsonl")
+    return Catalog(backup.archive, backup.retrieval, provider, cache)
+
+
+def _selection(
+    since: str | None,
+    until: str | None,
+    media_ids: list[str] | None,
+    names: list[str] | None,
+    cameras: list[str] | None,
+) -> Selection:
+    from core.restore import Selection, first_day, last_day
+
+    return Selection(
+        since=first_day(since) if since else None,
+        until=last_day(until) if until else None,
+        media_ids=tuple(media_ids or ()),
+        names=tuple(names or ()),
+        cameras=tuple(cameras or ()),
+    )
+
+
+def _ask_to_go_on() -> None:
+    if not sys.stdin.isatty():
+        raise InvalidInput("This costs money, and there is nobody to ask. Add --yes if the price is right.")
+    typer.confirm("Go on?", abort=True, err=True)
+
+
+@contextmanager
+def _verifier(to: Path | None, stack: str | None, counter: Counter) -> Iterator[Verifier]:
     """The backup in a folder or of a stack, ready to be verified."""
     from core.verify import Verifier
 
@@ -299,42 +538,15 @@ def _backup(to: Path | None, stack: str | None, counter: Counter) -> Iterator[Ve
             tracker, archive = _open_target(to)
             yield Verifier(tracker, archive, FolderInventory(to, archive), progress=counter)
     elif stack is not None and to is None:
-        yield from _stack_backup(stack, counter)
+        from core.archive.s3 import S3Archive
+        from core.archive.s3_inventory import S3Inventory
+
+        with _asking_stack(stack) as (s3, bucket, tracker_of_stack):
+            archive_of_stack = S3Archive(s3, bucket)
+            inventory = S3Inventory(s3, bucket, archive_of_stack)
+            yield Verifier(tracker_of_stack, archive_of_stack, inventory, progress=counter)
     else:
         raise InvalidInput("Name one backup: a folder with --to, or a deployed stack with --stack.")
-
-
-def _stack_backup(stack: str, counter: Counter) -> Iterator[Verifier]:
-    import boto3
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    from core.archive.s3 import S3Archive
-    from core.archive.s3_inventory import S3Inventory
-    from core.tracker.dynamodb import DynamoTracker
-    from core.verify import Verifier
-    from core.verify.verify import WORKERS
-
-    try:
-        told = boto3.client("cloudformation").describe_stacks(StackName=stack)["Stacks"][0].get("Outputs", [])
-        outputs = {one["OutputKey"]: one["OutputValue"] for one in told}
-        bucket, table = outputs.get("ArchiveBucketName"), outputs.get("SyncTrackerTableName")
-        if not (bucket and table):
-            raise InvalidInput(f"{stack} is a stack, but none of Cloud Sync.")
-        config = Config(retries={"mode": "standard", "total_max_attempts": 6}, max_pool_connections=WORKERS)
-        s3, tracker = boto3.client("s3", config=config), DynamoTracker(boto3.client("dynamodb", config=config), table)
-        archive = S3Archive(s3, bucket)
-        yield Verifier(tracker, archive, S3Inventory(s3, bucket, archive), progress=counter)
-    except ClientError as error:
-        code = error.response["Error"].get("Code")
-        message = f"AWS refuses {error.operation_name} ({code}). Look at what these credentials may do"
-        if code == "ValidationError":
-            raise InvalidInput(f"There is no stack {stack} in this account and region.") from None
-        if code == "ResourceNotFoundException":
-            message = "The stack's table is not there. docs/recovery.md says how to get it back"
-        raise CloudSyncError(f"{message}.") from None
-    except BotoCoreError as error:
-        raise InvalidInput(f"AWS cannot be asked with the configuration of this shell: {error}") from None
 
 
 @contextmanager

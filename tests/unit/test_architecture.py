@@ -11,11 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 #: What each part may import of the project. `core` alone means its flat modules.
-FLAT = {"core.errors", "core.model", "core.retry"}
+FLAT = {"core.errors", "core.model", "core.prices", "core.retry"}
 ALLOWED = {
     "core.errors": set[str](),
     "core.model": {"core.errors"},
+    "core.prices": set[str](),
     "core.retry": {"core.errors"},
+    "core.stacks": {"core.errors"},
     "core.tracker": FLAT,
     "core.archive": FLAT,
     "core.credentials": FLAT | {"core.tracker"},
@@ -24,6 +26,8 @@ ALLOWED = {
     "core.sync": FLAT | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
     "core.verify": FLAT | {"core.archive", "core.sync", "core.tracker"},
     "core.cli_view": FLAT | {"core.sync", "core.verify"},
+    "core.restore": FLAT | {"core.archive", "core.tracker"},
+    "core.cli_restore_view": FLAT | {"core.archive", "core.restore"},
     "handlers": FLAT
     | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"}
     | {"core.verify"},
@@ -33,6 +37,7 @@ ALLOWED = {
 SIBLINGS = [
     {"core.archive.s3", "core.archive.folder"},
     {"core.archive.s3_inventory", "core.archive.folder_inventory"},
+    {"core.archive.s3_retrieval", "core.archive.folder_retrieval"},
     {"core.tracker.dynamodb", "core.tracker.sqlite"},
     {"core.credentials.secretsmanager", "core.credentials.file"},
 ]

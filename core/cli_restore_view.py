@@ -1,0 +1,291 @@
+"""What the command line draws of a backup that is read: restores, listings, one medium, how it stands."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Bars
+from rich.table import Table
+
+from core import prices
+from core.archive.catalog import Entry
+from core.archive.retrieval import Held, State
+from core.model import Json, Record, Stored, format_time, printable
+from core.restore import Outcome, Quote, Report, Result, Situation, Standing, Watcher, camera_of, moment_of
+
+_TOLD = 20
+
+
+class Progress(Watcher):
+    """One bar for the restore, one for each file on its way; without a terminal a line for each file."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._lock = threading.Lock()
+        self._bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self._files: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def requested(self, count: int) -> None:
+        """Say how many."""
+        self._say(f"S3 was asked to restore {count:,} objects")
+
+    def started(self, stored: Stored, arrived: int) -> None:
+        """Add the file's bar."""
+        with self._lock:
+            self._bars.start()
+            task = self._bars.add_task(f"  {_name(stored)}", total=stored.length, completed=arrived)
+            self._files[stored.key] = task
+
+    def advanced(self, stored: Stored, count: int) -> None:
+        """Move the file's bar."""
+        self._bars.advance(self._files[stored.key], count)
+
+    def finished(self, result: Result) -> None:
+        """Say what became of it and take its bar away."""
+        with self._lock:
+            self._bars.remove_task(self._files.pop(result.stored.key))
+        if result.outcome is Outcome.RESTORED:
+            self._say(f"{_name(result.stored)}: {result.stored.length:,} bytes, verified")
+        else:
+            self._say(_trouble(result))
+
+    def waiting(self, count: int, seconds: float) -> None:
+        """Say for how many, and until when."""
+        self._bars.stop()
+        self._say(f"S3 is restoring {count:,} objects; the next look is in {seconds / 60:g} minutes")
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_situation(console: Console, situation: Situation, price: Quote | None, place: str, into: Path) -> None:
+    """What a restore would do, and what that costs."""
+    table = Table(title=f"From {escape(place)} into {escape(str(into))}", title_justify="left")
+    table.add_column("")
+    table.add_column("objects", justify="right")
+    table.add_column("bytes", justify="right")
+    for name, of in situation.groups().items():
+        if of or name == "ready":
+            table.add_row(_GROUPS[name], f"{len(of):,}", f"{sum(one.length for one in of):,}")
+    console.print(table)
+    for one in [one for one in situation.settled if one.outcome is not Outcome.ALREADY_HERE][:_TOLD]:
+        console.print(_trouble(one), markup=False, highlight=False, soft_wrap=True)
+    if price and situation.coming:
+        _print_price(console, price)
+
+
+_GROUPS = {
+    "already_here": "already here, verified",
+    "ready": "to be brought now",
+    "requested": "being restored by S3",
+    "archived": "to be requested from S3",
+    "missing": "not in the archive",
+    "damaged": "came damaged before",
+    "in_the_way": "another file in the way",
+}
+
+
+def _print_price(console: Console, price: Quote) -> None:
+    lines = []
+    if price.objects:
+        classes = ", ".join(f"{count:,} of {name}" for name, count in sorted(price.objects.items()))
+        lines += [
+            f"{price.tier} restore ({classes}): ready within {price.hours:.3g} hours, kept for {price.days} days",
+            f"  ${price.requests:,.2f} requests, ${price.retrieval:,.2f} retrieval, ${price.copies:,.2f} copies",
+        ]
+    free = prices.EGRESS_FREE_GB
+    lines += [
+        f"Download to this machine: at most ${price.egress:,.2f} (nothing within AWS; {free} GB a month are free)",
+        f"Together at most ${price.total:,.2f} (list prices of {prices.REGION}, {prices.AS_OF:%Y-%m-%d})",
+    ]
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_report(console: Console, report: Report, into: Path) -> None:
+    """What a restore came to."""
+    table = Table(title=f"Restored into {escape(str(into))}", title_justify="left", show_header=False)
+    for outcome in Outcome:
+        if count := report.counts[outcome.value]:
+            table.add_row(_OUTCOMES[outcome], f"{count:,} objects", f"{report.length(outcome):,} bytes")
+    console.print(table)
+    for one in report.troubles[:_TOLD]:
+        console.print(_trouble(one), markup=False, highlight=False, soft_wrap=True)
+    if len(report.troubles) > _TOLD:
+        console.print(f"… and {len(report.troubles) - _TOLD:,} more; --json lists them all.")
+    if report.counts["waiting"]:
+        console.print("S3 is still restoring. The same command later, or with --wait, brings what is missing.")
+
+
+_OUTCOMES = {
+    Outcome.RESTORED: "restored, verified",
+    Outcome.ALREADY_HERE: "were here already",
+    Outcome.WAITING: "being restored by S3",
+    Outcome.MISSING: "not in the archive",
+    Outcome.DAMAGED: "damaged",
+    Outcome.IN_THE_WAY: "another file in the way",
+    Outcome.FAILED: "failed",
+}
+
+
+def entry_json(entry: Entry) -> dict[str, Json]:
+    """A medium as `ls --json` lists it."""
+    medium = entry.medium
+    return {
+        "media_id": medium.media_id,
+        "filename": medium.filename,
+        "captured_at": format_time(moment_of(medium)),
+        "kind": medium.kind,
+        "camera": camera_of(medium),
+        "originals": len(entry.originals),
+        "bytes": entry.length,
+        "keys": [one.stored.key for one in entry.originals],
+    }
+
+
+def print_entries(stream: TextIO, entries: Sequence[Entry]) -> None:
+    """One line a medium: written plainly, since a table of many thousands takes long to draw."""
+    heads = ("captured (UTC)", "id", "name", "kind", "camera", "originals", "bytes")
+    rows = [heads, *map(_row, entries)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(heads))]
+    for row in rows:
+        texts = (text.ljust(width) for text, width in zip(row[:5], widths, strict=False))
+        numbers = (text.rjust(width) for text, width in zip(row[5:], widths[5:], strict=True))
+        stream.write("  ".join((*texts, *numbers)) + "\n")
+    total = sum(one.length for one in entries)
+    stream.write(f"{len(entries):,} media, {sum(len(one.originals) for one in entries):,} originals, {total:,} bytes\n")
+
+
+def _row(entry: Entry) -> tuple[str, ...]:
+    medium = entry.medium
+    moment = moment_of(medium)
+    texts = (medium.media_id, medium.filename, medium.kind, camera_of(medium))
+    captured = f"{moment:%Y-%m-%d %H:%M}" if moment else "unknown"
+    return captured, *map(printable, texts), f"{len(entry.originals):,}", f"{entry.length:,}"
+
+
+def shown_json(entry: Entry, held: Sequence[Held], record: Record | None) -> dict[str, Json]:
+    """A medium as `show --json` tells it."""
+    originals = [
+        one.stored.to_json()
+        | {
+            "item_number": one.item_number,
+            "role": one.role,
+            "camera_position": one.camera_position,
+            "state": how.state.value,
+            "storage_class": how.storage_class,
+            "restored_until": format_time(how.expires_at),
+        }
+        for one, how in zip(entry.originals, held, strict=True)
+    ]
+    return entry.medium.to_json() | {
+        "archived_at": format_time(entry.archived_at),
+        "missing": entry.missing,
+        "status": record.status.value if record else None,
+        "originals": originals,
+    }
+
+
+def print_medium(
+    console: Console, entry: Entry, held: Sequence[Held], record: Record | None, places: Sequence[str]
+) -> None:
+    """All that is known of one medium."""
+    medium = entry.medium
+    table = Table(title=escape(printable(medium.filename or medium.media_id)), title_justify="left", show_header=False)
+    rows: dict[str, object] = {
+        "id": medium.media_id,
+        "kind": medium.kind,
+        "captured": format_time(medium.captured_at) or "unknown",
+        "camera": camera_of(medium),
+        "archived": format_time(entry.archived_at) or "unknown",
+        "status": record.status.value if record else "not in the tracker",
+        "not offered yet": entry.missing,
+    }
+    told = ("resolution", "width", "height", "source_duration", "firmware_version", "content_title")
+    rows |= {name.replace("_", " "): medium.facts.get(name) for name in told}
+    for name, value in rows.items():
+        if value not in (None, ""):
+            table.add_row(name, escape(printable(str(value))))
+    console.print(table)
+    for one, how, place in zip(entry.originals, held, places, strict=True):
+        until = f", readable until {format_time(how.expires_at)}" if how.expires_at else ""
+        storage_class = f" in {how.storage_class}" if how.storage_class else ""
+        checksum = one.stored.store_checksum or f"SHA-256 {one.stored.sha256}"
+        lines = [
+            place,
+            f"  {one.stored.length:,} bytes, {_STATES[how.state]}{storage_class}{until}",
+            f"  {checksum}" + (f", parts of {one.stored.part_size:,} bytes" if one.stored.part_size else ""),
+        ]
+        if one.stored.damage:
+            lines.append(f"  damaged at its source: {one.stored.damage}")
+        for line in lines:
+            console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
+_STATES = {
+    State.READY: "can be read now",
+    State.ARCHIVED: "archived: has to be restored first",
+    State.REQUESTED: "being restored by S3",
+    State.MISSING: "NOT THERE",
+}
+
+
+def print_standing(console: Console, standing: Standing, place: str) -> None:
+    """How a backup stands."""
+    table = Table(title=escape(place), title_justify="left", show_header=False)
+    table.add_row("archived", f"{standing.originals:,} originals, {standing.length:,} bytes")
+    for name, count in standing.media.items():
+        if count:
+            table.add_row(name, f"{count:,} media")
+    if run := standing.last_run:
+        report = run.report
+        table.add_row("last run", f"{report.get('run_id')}: {report.get('status')}, {format_time(run.ended_at)}")
+    else:
+        table.add_row("last run", "none yet")
+    console.print(table)
+    for one in standing.failed[:_TOLD]:
+        _line(console, f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}")
+    for one in standing.waiting[:_TOLD]:
+        why = one.error or one.reason.replace("_", " ")
+        _line(console, f"waiting: {one.filename or one.media_id} ({one.media_id}): {why}")
+    hidden = max(0, len(standing.failed) - _TOLD) + max(0, len(standing.waiting) - _TOLD)
+    if hidden:
+        console.print(f"… and {hidden:,} more; --json lists them all.")
+
+
+def _line(console: Console, text: str) -> None:
+    console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def _trouble(result: Result) -> str:
+    return printable(f"{_OUTCOMES[result.outcome]}: {result.stored.key}: {result.text}")
+
+
+def _name(stored: Stored) -> str:
+    return printable(stored.key.rpartition("/")[2])

@@ -1,0 +1,31 @@
+"""Getting it back: what is selected from the catalog, what that costs, and the way home of every byte."""
+
+from core.restore.cache import Cache
+from core.restore.quote import TIERS, Quote, quote
+from core.restore.restore import Outcome, Report, Restore, Result, Situation, Watcher
+from core.restore.select import Catalog, Selection, camera_of, first_day, last_day, moment_of, wanted
+from core.restore.standing import Standing, standing
+from core.restore.target import Target
+
+__all__ = [
+    "TIERS",
+    "Cache",
+    "Catalog",
+    "Outcome",
+    "Quote",
+    "Report",
+    "Restore",
+    "Result",
+    "Selection",
+    "Situation",
+    "Standing",
+    "Target",
+    "Watcher",
+    "camera_of",
+    "first_day",
+    "last_day",
+    "moment_of",
+    "quote",
+    "standing",
+    "wanted",
+]

@@ -1,0 +1,176 @@
+"""What is to be had back: chosen from the catalog, which tells of every medium without a look at its originals."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+
+from core.archive.base import Archive
+from core.archive.catalog import Archived, Entry
+from core.archive.keys import catalog_key, catalog_prefix
+from core.archive.retrieval import Retrieval
+from core.errors import InvalidInput
+from core.model import Medium, Stored, parse_time
+from core.restore.cache import Cache
+
+#: Catalog entries that are read at once.
+_AT_ONCE = 32
+
+_DATE = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """An original that is wanted, and when it was captured."""
+
+    stored: Stored
+    captured_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which media, of all: those that fit every kind of condition that is given, in any of its values.
+
+    Days are of the capture in UTC, both included. Names and cameras are patterns with `*` and `?`, in any case. A name
+    is that of a medium, all of whose originals are then meant, or that of single originals.
+    """
+
+    since: date | None = None
+    until: date | None = None
+    media_ids: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    cameras: tuple[str, ...] = ()
+
+    @property
+    def is_everything(self) -> bool:
+        """Whether nothing is asked for in particular."""
+        return self == Selection()
+
+    def of(self, entry: Entry) -> tuple[Archived, ...]:
+        """The originals of an entry that are selected."""
+        medium = entry.medium
+        if self.media_ids and medium.media_id not in self.media_ids:
+            return ()
+        if self.cameras and not _fits(camera_of(medium), self.cameras):
+            return ()
+        if not self._is_in_time(medium):
+            return ()
+        if not self.names or _fits(medium.filename, self.names):
+            return entry.originals
+        return tuple(one for one in entry.originals if _fits(one.stored.key.rpartition("/")[2], self.names))
+
+    def _is_in_time(self, medium: Medium) -> bool:
+        if not (self.since or self.until):
+            return True
+        moment = moment_of(medium)
+        if moment is None:
+            return False
+        day = moment.astimezone(UTC).date()
+        return (self.since or day) <= day <= (self.until or day)
+
+
+def first_day(text: str) -> date:
+    """The first day of a year, a month or a day: `2026`, `2026-03`, `2026-03-01`."""
+    year, month, day = _parts(text)
+    return _date(text, year, month or 1, day or 1)
+
+
+def last_day(text: str) -> date:
+    """The last day of a year, a month or a day."""
+    year, month, day = _parts(text)
+    month = month or 12
+    _date(text, year, month, day or 1)
+    return _date(text, year, month, day or calendar.monthrange(year, month)[1])
+
+
+def moment_of(medium: Medium) -> datetime | None:
+    """When a medium was captured, else when it was uploaded; its keys have the same month."""
+    return medium.captured_at or parse_time(medium.facts.get("created_at"))
+
+
+def camera_of(medium: Medium) -> str:
+    """The camera as the provider told it, "" if it did not."""
+    told = medium.facts.get("camera_model")
+    return told if isinstance(told, str) else ""
+
+
+class Catalog:
+    """The catalog of one provider in an archive. `cache` keeps what was read of it."""
+
+    def __init__(self, archive: Archive, retrieval: Retrieval, provider: str, cache: Cache | None = None) -> None:
+        self._archive = archive
+        self._retrieval = retrieval
+        self._provider = provider
+        self._cache = cache
+
+    def select(self, selection: Selection) -> list[Entry]:
+        """The entries that are selected, the oldest first, each with those originals alone that are.
+
+        `InvalidInput` if an entry cannot be read or an id is not there: nothing is left out without a word.
+        """
+        if selection.media_ids:
+            entries = [self.entry(one) for one in dict.fromkeys(selection.media_ids)]
+        else:
+            entries = self._all()
+        found = [Entry(one.medium, one.archived_at, one.missing, selection.of(one)) for one in entries]
+        return sorted((one for one in found if one.originals), key=_order)
+
+    def entry(self, media_id: str) -> Entry:
+        """The entry of one medium; `InvalidInput` if there is none."""
+        key = catalog_key(self._provider, media_id)
+        return self._parsed(key, self._text(key))
+
+    def _all(self) -> list[Entry]:
+        listed = self._retrieval.documents(catalog_prefix(self._provider))
+        tags = {one.key: one.tag for one in listed if one.key.endswith(".json")}
+        kept = self._cache.load() if self._cache else {}
+        texts = {key: kept[key][1] for key, tag in tags.items() if key in kept and kept[key][0] == tag}
+        unread = [key for key in tags if key not in texts]
+        with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="catalog") as pool:
+            texts |= zip(unread, pool.map(self._text, unread), strict=True)
+        if self._cache and (unread or kept.keys() != tags.keys()):
+            self._cache.save({key: (tag, texts[key]) for key, tag in tags.items()})
+        return [self._parsed(key, text) for key, text in texts.items()]
+
+    def _text(self, key: str) -> str:
+        return b"".join(self._archive.read_document(key)).decode("utf-8", "replace")
+
+    def _parsed(self, key: str, text: str) -> Entry:
+        try:
+            return Entry.from_lines([text.encode()])
+        except InvalidInput as error:
+            raise InvalidInput(f"{self._archive.location(key)}: {error}") from None
+
+
+def wanted(entries: Sequence[Entry]) -> list[Wanted]:
+    """The originals of entries."""
+    return [Wanted(one.stored, entry.medium.captured_at) for entry in entries for one in entry.originals]
+
+
+def _order(entry: Entry) -> tuple[bool, datetime, str]:
+    moment = moment_of(entry.medium)
+    return moment is None, moment or datetime.min.replace(tzinfo=UTC), entry.medium.media_id
+
+
+def _fits(text: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatchcase(text.casefold(), pattern.casefold()) for pattern in patterns)
+
+
+def _parts(text: str) -> tuple[int, int, int]:
+    found = _DATE.fullmatch(text.strip())
+    if not found:
+        raise InvalidInput(f"{text} is no date. Give a year, a month or a day: 2026, 2026-03 or 2026-03-01.")
+    year, month, day = (int(part or 0) for part in found.groups())
+    return year, month, day
+
+
+def _date(text: str, year: int, month: int, day: int) -> date:
+    try:
+        return date(year, month, day)
+    except ValueError:
+        raise InvalidInput(f"There is no day {text}.") from None

@@ -1,0 +1,87 @@
+"""How a backup stands, from the tracker and the last run's report."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from datetime import datetime
+
+from core.archive.base import Archive
+from core.archive.retrieval import Retrieval
+from core.model import Json, Record, Status, format_time
+from core.tracker.base import SyncTracker
+
+
+@dataclass(frozen=True, slots=True)
+class LastRun:
+    """The newest report of a run."""
+
+    ended_at: datetime
+    report: dict[str, Json]
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Media by status, originals and bytes in the archive, what failed or waits, and the last run, if there is any."""
+
+    provider: str
+    media: dict[str, int]
+    originals: int
+    length: int
+    failed: tuple[Record, ...]
+    waiting: tuple[Record, ...]
+    last_run: LastRun | None
+
+    def to_json(self) -> dict[str, Json]:
+        """For scripts."""
+        return {
+            "provider": self.provider,
+            "media": self.media,
+            "originals": self.originals,
+            "bytes": self.length,
+            "failed": [_told(one) for one in self.failed],
+            "waiting": [_told(one) for one in self.waiting],
+            "last_run": self.last_run
+            and {"ended_at": format_time(self.last_run.ended_at), "report": self.last_run.report},
+        }
+
+
+def standing(tracker: SyncTracker, archive: Archive, retrieval: Retrieval, provider: str) -> Standing:
+    """How the backup of one provider stands now."""
+    counts = Counter({status.value: 0 for status in Status})
+    originals = length = 0
+    failed: list[Record] = []
+    waiting: list[Record] = []
+    for record in tracker.records(provider):
+        counts[record.status.value] += 1
+        originals += record.originals
+        length += record.length
+        if record.status is Status.FAILED:
+            failed.append(record)
+        elif not record.status.is_final:
+            waiting.append(record)
+    return Standing(
+        provider, dict(counts), originals, length, tuple(failed), tuple(waiting), _last_run(archive, retrieval)
+    )
+
+
+def _last_run(archive: Archive, retrieval: Retrieval) -> LastRun | None:
+    reports = (one for one in retrieval.documents("runs/") if one.key.endswith("/report.json"))
+    newest = max(reports, key=lambda one: one.modified_at, default=None)
+    if newest is None:
+        return None
+    report = json.loads(b"".join(archive.read_document(newest.key)))
+    return LastRun(newest.modified_at, report)
+
+
+def _told(record: Record) -> dict[str, Json]:
+    return {
+        "media_id": record.media_id,
+        "filename": record.filename,
+        "status": record.status.value,
+        "reason": record.reason,
+        "error_type": record.error_type,
+        "error": record.error,
+        "updated_at": format_time(record.updated_at),
+    }
