@@ -62,8 +62,8 @@ MUTANTS = (
     Mutant(
         "A medium is COMPLETED before its originals are confirmed",
         "core/sync/transfer.py",
-        "        self._save(medium, Status.IN_PROGRESS, attempt)\n        try:",
-        "        self._save(medium, Status.COMPLETED, attempt)\n        try:",
+        "else 0\n        self._save(medium, Status.IN_PROGRESS, attempt)",
+        "else 0\n        self._save(medium, Status.COMPLETED, attempt)",
         ("tests/unit/test_local_sync.py",),
     ),
     Mutant(
@@ -166,28 +166,28 @@ MUTANTS = (
         "core/providers/http.py",
         "if version and self.version != version:",
         "if False:",
-        ("tests/unit/test_engine.py",),
+        ("tests/unit/test_gopro_http.py",),
     ),
     Mutant(
         "If-Range is not sent",
         "core/providers/http.py",
         'headers["If-Range"] = version',
         "pass",
-        ("tests/unit/test_gopro_http.py", "tests/unit/test_engine.py"),
+        ("tests/unit/test_gopro_http.py",),
     ),
     Mutant(
         "Completed media are counted from what did not fail, not from the tracker",
         "core/sync/summarize.py",
         "completed=count.completed,",
         "completed=plan.new - failed,",
-        ("tests/unit/test_local_sync.py",),
+        ("tests/unit/test_summarize.py",),
     ),
     Mutant(
         "A transfer that vanished without a word is not counted as failed",
         "core/sync/summarize.py",
         "count.vanished += count.untouched",
         "count.waiting += len(count.untouched)",
-        ("tests/workflow/test_handlers.py",),
+        ("tests/unit/test_summarize.py",),
     ),
     Mutant(
         "A signed address is logged",
@@ -222,7 +222,7 @@ MUTANTS = (
         "handlers/summarize.py",
         'if summary.status == "PARTIAL_FAILURE" or summary.damaged:',
         "if summary.damaged:",
-        ("tests/workflow/test_handlers.py",),
+        ("tests/workflow/test_handlers.py::test_summarize_answers_a_message_when_a_medium_is_missing",),
     ),
     Mutant(
         "A listing that comes short is taken for the whole library",

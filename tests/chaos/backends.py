@@ -72,10 +72,6 @@ class Backend(Protocol):
 
     def objects(self) -> dict[str, Held]: ...
 
-    def run_ids(self) -> dict[str, str]:
-        """By which run each original was moved, as the store itself tells it."""
-        ...
-
     def open_uploads(self) -> set[str]:
         """The names of the uploads that were begun and neither completed nor thrown away."""
         ...
@@ -136,10 +132,6 @@ class OneMachine:
                 len(content), hashlib.sha256(content).hexdigest(), identity
             )
         return found
-
-    def run_ids(self) -> dict[str, str]:
-        archive = self.archive()
-        return {key: found.run_id or "" for key in self.objects() if (found := archive.find(key))}
 
     def open_uploads(self) -> set[str]:
         return {path.name for path in self.folder.glob(".cloud-sync/partial/*") if path.suffix != ".journal"}
@@ -256,9 +248,6 @@ class Aws:
                 self._known[key, version] = Held(len(content), hashlib.sha256(content).hexdigest(), version)
             found[key] = self._known[key, version]
         return found
-
-    def run_ids(self) -> dict[str, str]:
-        return {key: self._label(key).get("run-id", "") for key, _ in self._keys(ORIGINALS)}
 
     def _label(self, key: str) -> Mapping[str, str]:
         label: Mapping[str, str] = self._s3.head_object(Bucket=self._name, Key=key)["Metadata"]

@@ -24,7 +24,7 @@ from core.tracker.sqlite import SqliteTracker
 from core.transfer import Engine, Watch
 from tests.chaos.backends import PART
 from tests.chaos.faults import Killed
-from tests.chaos.world import Process, World
+from tests.chaos.world import Began, Process, World
 
 T = TypeVar("T")
 
@@ -64,6 +64,7 @@ class Execution:
     done: set[str] = field(default_factory=set)
     is_over: bool = False
     is_alone: bool = True
+    began: Began | None = None
 
 
 class Workflow:
@@ -99,6 +100,7 @@ class Workflow:
             other.is_alone &= other.is_over
         run = self.world.new_run(self._process(skew))
         execution = Execution(run, request, is_alone=all(other.is_over for other in self.executions))
+        execution.began = self.world.begins()
         self.executions.append(execution)
 
         def check(process: Process) -> bool:
@@ -170,7 +172,9 @@ class Workflow:
         if told:
             is_alone = execution.is_alone and not skew
             tell(self.world, told, execution.run)
-            self.world.check_summary(execution.run, plan.to_json(), told.to_json(), is_alone)
+            self.world.check_summary(
+                execution.run, plan.to_json(), told.to_json(), execution.began if is_alone else None
+            )
         return told
 
     def whole(self, request: SyncRequest, time: Clocked | None = None, *, threads: int = 1) -> Summary | None:
@@ -196,6 +200,7 @@ def run_local(world: World, request: SyncRequest, *, workers: int = 1, skew: flo
     process = Process(world, skew)
     engine = partial(Engine, connections=workers, memory=workers * PART, draw=lambda: 0.0)
     plans: list[Plan] = []
+    began = world.begins()
     try:
         with world.backend.of(process), patch("core.sync.local.Engine", engine):
             # As the command line does, which makes sure that it is the only process.
@@ -216,7 +221,7 @@ def run_local(world: World, request: SyncRequest, *, workers: int = 1, skew: flo
         world.hears(fault)
         return None
     tell(world, summary, run)
-    world.check_summary(run, plans[0].to_json(), summary.to_json(), is_alone=True)
+    world.check_summary(run, plans[0].to_json(), summary.to_json(), began)
     return summary
 
 

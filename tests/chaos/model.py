@@ -40,18 +40,21 @@ HABITS = (
 DOWNLOADS = ("cut", "empty", "long", "status", "redirect", "changed")
 
 numbers = st.integers(0, 7)
-#: Faults that wait for the run that they come with, or for a later one: edge, kind, at which effect, how many in a row.
-on_one_machine = st.lists(
-    st.one_of(
-        st.tuples(st.sampled_from(EDGES), st.sampled_from(KINDS), st.integers(1, 8), st.sampled_from([1, 1, 4])),
-        st.tuples(st.just(Edge.DISK), st.sampled_from(DISK_KINDS), st.integers(1, 80), st.sampled_from([1, 1, 1000])),
-    ),
-    max_size=4,
+_EFFECTS = st.tuples(st.sampled_from(EDGES), st.sampled_from(KINDS), st.integers(1, 8), st.sampled_from([1, 1, 4]))
+_DISK = st.tuples(st.just(Edge.DISK), st.sampled_from(DISK_KINDS), st.integers(1, 80), st.sampled_from([1, 1, 1000]))
+_CALLS = ("", "s3.", "s3.Put", "s3.Complete", "s3.UploadPart", "s3.Create", "dynamodb.", "dynamodb.Put", "secrets")
+_WAYS = [way for way in Way if way is not Way.CALLED_BACK]
+_AWS = st.tuples(st.sampled_from(_WAYS), st.sampled_from(_CALLS), st.integers(1, 20), st.integers(1, 4))
+_MEANWHILE = st.tuples(
+    st.sampled_from(EDGES),
+    st.sampled_from(["run", "twin", "lease", "source", "delete"]),
+    st.integers(1, 12),
+    st.just(1),
 )
-in_functions = st.lists(
-    st.tuples(st.sampled_from(EDGES), st.sampled_from(KINDS), st.integers(1, 8), st.sampled_from([1, 1, 4])), max_size=4
-)
-Waiting = list[tuple[Edge, Kind, int, int]]
+#: Faults that wait for the run that they come with, or for a later one: where, what, at which effect, how often.
+on_one_machine = st.lists(st.one_of(_EFFECTS, _DISK), max_size=4)
+in_functions = st.lists(st.one_of(_EFFECTS, _AWS, _MEANWHILE), max_size=5)
+Waiting = list[tuple[Edge | Way, str, int, int]]
 
 
 def _told(faults: Waiting) -> str:
@@ -73,7 +76,7 @@ class Chaos(RuleBasedStateMachine):
         self.stack = ExitStack()
         if self.proxy:
             self.proxy.calm()
-        self.world = World(self.cloud, type(self).backend(), self.ledger)
+        self.world = World(self.cloud, type(self).backend(), self.ledger, self._disturbances)
         self.workflow = Workflow(self.world)
         self.steps: list[str] = []
         self.count = 0
@@ -172,21 +175,6 @@ class Chaos(RuleBasedStateMachine):
                 self.world.sign_in(renews=what == "renewing")
 
     # ---------------------------------------------------------- the machines
-    @precondition(lambda self: self.proxy is not None)
-    @rule(
-        way=st.sampled_from([way for way in Way if way is not Way.CALLED_BACK]),
-        call=st.sampled_from(
-            ["", "s3.", "s3.Put", "s3.Complete", "s3.UploadPart", "s3.Create", "dynamodb.", "secrets"]
-        ),
-        nth=st.integers(1, 12),
-        times=st.integers(1, 6),
-    )
-    def aws_is_disturbed(self, way: Way, call: str, nth: int, times: int) -> None:
-        """AWS throttles, hangs up, answers half or late."""
-        self._step(f"aws_is_disturbed({way!s}, {call!r}, {nth}, {times})")
-        assert self.proxy
-        self.proxy.disturb(Disturbance(way, call, nth, times, seconds=0.02))
-
     @rule()
     def faults_stop(self) -> None:
         """Clouds and machines behave."""
@@ -201,16 +189,6 @@ class Chaos(RuleBasedStateMachine):
         """Leases run out."""
         self._step(f"time_goes_by({seconds})")
         self.world.passes(seconds)
-
-    @precondition(lambda self: self.world.backend.is_shared)
-    @rule(edge=st.sampled_from(EDGES), nth=st.integers(1, 20), what=st.sampled_from(["run", "twin", "lease", "source"]))
-    def something_happens_meanwhile(self, edge: Edge, nth: int, what: str) -> None:
-        """At some effect of a process another execution runs, its own call is made twice, its lease runs out, …"""
-        self._step(f"something_happens_meanwhile({edge!s}, {nth}, {what!r})")
-        act = {"run": self._another_run, "twin": self._a_twin, "lease": self._the_lease_runs_out}.get(
-            what, self._the_source_changes
-        )
-        self.world.faults.arm(Armed(edge, Kind.MEANWHILE, nth, meanwhile=act))
 
     def _another_run(self) -> None:
         self._not_alone()
@@ -230,6 +208,10 @@ class Chaos(RuleBasedStateMachine):
     def _the_source_changes(self) -> None:
         if self.cloud.media:
             self.world.is_processed_anew(self._medium(0))
+
+    def _the_source_goes(self) -> None:
+        if self.cloud.media:
+            self.world.vanishes(self._medium(1))
 
     def _not_alone(self) -> None:
         self.world.can_count_bytes = False
@@ -367,8 +349,28 @@ class Chaos(RuleBasedStateMachine):
         self.ledger.steps[text.partition("(")[0]] += 1
 
     def _arm(self, faults: Waiting) -> None:
-        for edge, kind, nth, times in faults:
-            self.world.faults.arm(Armed(edge, kind, nth, times))
+        for where, what, nth, times in faults:
+            if isinstance(where, Way):
+                if self.proxy:
+                    self.proxy.disturb(Disturbance(where, what, nth, times, seconds=0.02))
+            elif isinstance(what, Kind):
+                self.world.faults.arm(Armed(where, what, nth, times))
+            elif self.world.backend.is_shared:
+                self.world.faults.arm(Armed(where, Kind.MEANWHILE, nth, meanwhile=self._acts[what]))
+
+    @property
+    def _acts(self) -> dict[str, Callable[[], None]]:
+        """What may happen at an effect: another execution, the same call made twice, a lease that runs out, …"""
+        return {
+            "run": self._another_run,
+            "twin": self._a_twin,
+            "lease": self._the_lease_runs_out,
+            "source": self._the_source_changes,
+            "delete": self._the_source_goes,
+        }
+
+    def _disturbances(self) -> int:
+        return self.proxy.struck.total() if self.proxy else 0
 
     def _count(self, fault: str) -> None:
         self.ledger.faults[fault] += 1

@@ -7,7 +7,7 @@ import logging
 import threading
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from core.archive.base import Archive
 from core.credentials.base import CredentialStore
-from core.model import Reason, Record, Status, utc_now
+from core.model import Record, Status, utc_now
 from core.providers import gopro
 from core.providers.base import ProviderSettings
 from core.sync.request import Run
@@ -149,11 +149,24 @@ class Seen:
     served_files: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Began:
+    """What a run found when it began, and how many faults had struck until then; `is_calm` if none waited."""
+
+    objects: Mapping[str, Held]
+    served: int
+    faults: int
+    is_calm: bool
+
+
 class World:
     """One schedule's world. `cloud` and what lies behind `backend` may serve other schedules after it."""
 
-    def __init__(self, cloud: GoProCloud, backend: Backend, ledger: Ledger) -> None:
+    def __init__(
+        self, cloud: GoProCloud, backend: Backend, ledger: Ledger, disturbances: Callable[[], int] = lambda: 0
+    ) -> None:
         self.cloud, self.backend, self.ledger = cloud, backend, ledger
+        self.disturbances = disturbances
         self.faults = Faults()
         self.now = utc_now()
         self.lock = threading.RLock()
@@ -352,8 +365,8 @@ class World:
             around = everything[max(0, where - 200) : where + 40] if where >= 0 else ""
             self._holds("I6", where < 0, f"a secret was told: {around}")
 
-    def check_summary(self, run: Run, plan: Mapping[str, Any], summary: Mapping[str, Any], is_alone: bool) -> None:
-        """A summary tells what manifest, records and archive say; to the last one if nothing else ran meanwhile."""
+    def check_summary(self, run: Run, plan: Mapping[str, Any], summary: Mapping[str, Any], began: Began | None) -> None:
+        """A summary tells what manifest, records and archive say; `began` if nothing else ran meanwhile."""
         self.told.append(json.dumps(summary))
         media = self._manifest(str(plan["manifest_key"]))
         told = (
@@ -367,30 +380,34 @@ class World:
         self._holds("I7", told == len(media) == plan["new"], f"{run.run_id} tells of {told} of {len(media)} media")
         records = self.records()
         for media_id in media:
-            self._is_accounted_for(run, media_id, records.get(media_id), is_alone)
-        if is_alone:
+            self._is_accounted_for(run, media_id, records.get(media_id), began is not None)
+        if began:
             statuses = Counter(records[media_id].status for media_id in media)
             for name, status in (("completed", Status.COMPLETED), ("failed", Status.FAILED)):
                 truth = statuses[status]
                 self._holds("I7", summary[name] == truth, f"{run.run_id}: {name} {summary[name]}, in truth {truth}")
-            self._bytes_are_true(run, media, records, summary)
+            self._bytes_are_true(run, began, int(summary["bytes_transferred"]))
 
-    def _bytes_are_true(
-        self, run: Run, media: set[str], records: Mapping[str, Record], summary: Mapping[str, Any]
-    ) -> None:
-        counted = {
-            media_id
-            for media_id in media
-            if records[media_id].status is Status.COMPLETED or records[media_id].reason == Reason.NOT_READY
-        }
-        lengths = {key: held.length for key, held in self.backend.objects().items()}
-        moved = sum(
-            lengths[key]
-            for key, run_id in self.backend.run_ids().items()
-            if run_id == run.run_id and key.split("/")[3] in counted
-        )
-        told = summary["bytes_transferred"]
-        self._holds("I7", told == moved, f"{run.run_id} tells of {told} bytes moved, the archive of {moved}")
+    def _bytes_are_true(self, run: Run, began: Began, told: int) -> None:
+        """At most what the cloud gave; where nothing went wrong, exactly what has been added."""
+        served = self.cloud.counts.bytes_served.total() - began.served
+        self._holds("I7", 0 <= told <= served, f"{run.run_id} tells of {told} bytes moved, the cloud gave {served}")
+        if began.is_calm and self._is_calm(began.faults):
+            added = sum(held.length for key, held in self.backend.objects().items() if began.objects.get(key) != held)
+            self._holds("I7", told == added, f"{run.run_id} tells of {told} bytes moved, {added} were added")
+
+    def begins(self) -> Began:
+        """What a run finds when it begins."""
+        faults = self._faults_so_far()
+        is_calm = self._is_calm(faults) and not self.backend.open_uploads()
+        return Began(self.backend.objects(), self.cloud.counts.bytes_served.total(), faults, is_calm)
+
+    def _faults_so_far(self) -> int:
+        return self.ledger.faults.total() + self.faults.struck.total() + self.disturbances()
+
+    def _is_calm(self, faults: int) -> bool:
+        pending = any(fault.times for fault, _ in self._cloud_faults)
+        return faults == self._faults_so_far() and not pending and self.cloud.quirks == Quirks()
 
     def _manifest(self, key: str) -> set[str]:
         return {json.loads(line)["media_id"] for line in self.backend.document(key) if line.strip()}
@@ -435,7 +452,7 @@ class World:
 
     def check_uploads(self) -> None:
         """Every open upload will be gone on with."""
-        checkpoints = self.backend.checkpoints()
+        checkpoints = {key: text for key, text in self.backend.checkpoints().items() if "-videos/" in key}
         records = self.records()
         is_final = {key: (one := records.get(key.split("/")[3])) is None or one.status.is_final for key in checkpoints}
         names = {key: json.loads(text)["upload_id"] for key, text in checkpoints.items()}

@@ -685,6 +685,13 @@ def test_a_bit_that_flips_on_the_way_of_a_part_is_refused(bucket: Bucket) -> Non
     assert bucket.content(KEY) == THREE_PARTS
 
 
+def test_a_part_that_is_not_that_of_its_digest_is_refused_at_once(bucket: Bucket) -> None:
+    upload = begun(bucket.archive, (1,))
+    with pytest.raises(IntegrityError, match="damaged on its way"):
+        upload.write_part(2, part_of(2), sha256(b"what was read").digest())
+    assert upload.parts() == {1: PART}
+
+
 def test_a_bit_that_flips_on_the_way_of_a_whole_original_is_refused(bucket: Bucket) -> None:
     flip_a_byte(bucket, "PutObject", times=1)
     with pytest.raises(IntegrityError, match="damaged on its way"):

@@ -18,6 +18,7 @@ from core.errors import (
     CredentialsRejected,
     IntegrityError,
     LocatorExpired,
+    SourceChanged,
     SourceGone,
     TransientError,
 )
@@ -40,10 +41,10 @@ def server() -> Iterator[Scripted]:
         yield scripted
 
 
-def read(url: str, start: int = 0) -> tuple[bytes, int | None]:
+def read(url: str, start: int = 0, version: str = "") -> tuple[bytes, int | None]:
     buffer = memoryview(bytearray(100))
     found = b""
-    with http.open_download(http.new_session(1), url, "the film", start=start) as body:
+    with http.open_download(http.new_session(1), url, "the film", start=start, version=version) as body:
         while count := body.readinto(buffer):
             found += bytes(buffer[:count])
         return found, body.total
@@ -89,6 +90,26 @@ def test_a_range_tells_the_whole_length_and_proves_its_start(server: Scripted) -
     assert "Range: bytes=90-\r\n" in server.requests[-1]
     with pytest.raises(IntegrityError):
         read(url, 80)
+
+
+def test_a_range_must_be_of_the_version_that_was_asked_for_also_where_the_server_does_not_heed_that(
+    server: Scripted,
+) -> None:
+    told = ("Content-Range: bytes 90-99/100", 'ETag: "2"')
+    url = server.answer("/a", whole("206 Partial Content", b"x" * 10, *told))
+    assert read(url, 90, '"2"') == (b"x" * 10, 100)
+    assert 'If-Range: "2"\r\n' in server.requests[-1]
+    with pytest.raises(SourceChanged, match="the film is no longer what it was"):
+        read(url, 90, '"1"')
+
+
+def test_a_weak_version_is_compared_but_not_sent(server: Scripted) -> None:
+    told = ("Content-Range: bytes 90-99/100", 'ETag: W/"2"')
+    url = server.answer("/a", whole("206 Partial Content", b"x" * 10, *told))
+    assert read(url, 90, 'W/"2"') == (b"x" * 10, 100)
+    assert "If-Range" not in server.requests[-1]
+    with pytest.raises(SourceChanged):
+        read(url, 90, 'W/"1"')
 
 
 def test_a_range_behind_the_end_is_an_integrity_error(server: Scripted) -> None:
