@@ -102,7 +102,7 @@ class LocalSync:
         return make_plan(request, run, self._provider, self._tracker, self._archive, self._clock)
 
     def _transfer_all(self, media: Iterator[Medium], run: Run) -> None:
-        engine = Engine(self._archive, self._tracker)
+        engine = Engine(self._archive, self._tracker, sleep=self._sleep)
         transfer = Transfer(self._provider, self._archive, self._tracker, engine, run.run_id, self._clock)
         pool = ThreadPoolExecutor(self._workers, thread_name_prefix="transfer")
         try:

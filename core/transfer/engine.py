@@ -73,6 +73,7 @@ class Engine:
         connections: int = CONNECTIONS,
         memory: int = MEMORY,
         draw: Callable[[], float] = random.random,
+        sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._archive = archive
@@ -80,6 +81,7 @@ class Engine:
         self._connections = connections
         self._memory = memory
         self._draw = draw
+        self._sleep = sleep
         self._clock = clock
         self._buffers = Buffers(memory)
         self._pace = Pace(connections, clock=clock)
@@ -145,7 +147,7 @@ class Engine:
         def pause(seconds: float) -> None:
             if task.watch.remaining() < seconds + LAST_START:
                 raise TransientError(f"The source of {task.key} asks for a longer pause than this invocation has left.")
-            time.sleep(seconds)
+            self._sleep(seconds)
             task.watch.advance(0)
 
         with ExitStack() as stack:

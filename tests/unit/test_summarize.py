@@ -48,7 +48,8 @@ class Place:
         for key, (status, reason, here) in standings.items():
             run_id, when = (RUN.run_id, BEGAN) if here else ("run-6", BEGAN - timedelta(days=1))
             self.tracker.save(Record("gopro", key, status, run_id, when, reason=reason, moved=10 if here else 0))
-        plan = Plan("gopro", len(media), len(media), 0, 0, 0, 0, 0, (), manifest_key(RUN.run_id))
+        count, key = len(media), manifest_key(RUN.run_id)
+        plan = Plan("gopro", True, count, count, count, 0, 0, 0, 0, 0, (), key)
         return summarize(plan, RUN, self.tracker, self.archive, clock=lambda: BEGAN + timedelta(minutes=1))
 
     def status(self, media_id: str) -> Status:
