@@ -216,7 +216,7 @@ def print_reindexed(console: Console, report: Report, left: Sequence[Finding]) -
 
 def _list(console: Console, findings: Sequence[Finding]) -> None:
     for one in findings[:20]:
-        console.print(printable(tell(one)), markup=False, highlight=False, soft_wrap=True)
+        console.print(tell(one), markup=False, highlight=False, soft_wrap=True)
     if len(findings) > 20:
         console.print(f"… and {len(findings) - 20:,} more; --json lists them all.")
 

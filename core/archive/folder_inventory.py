@@ -61,7 +61,7 @@ class FolderInventory:
             label = json.loads(self._record(key).read_text(encoding="utf-8"))["label"]
         except (OSError, ValueError, KeyError, TypeError):
             return {}
-        return label if isinstance(label, dict) else {}
+        return {name: str(value) for name, value in label.items()} if isinstance(label, dict) else {}
 
     def distrust(self, key: str) -> None:
         """Take the folder's record of a damaged file away."""

@@ -55,6 +55,11 @@ class Case:
         return self.record is not None and self.record.status is Status.COMPLETED
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the provider no longer has it."""
+        return self.record is not None and self.record.status is Status.SOURCE_GONE
+
+    @property
     def is_of_medium(self) -> bool:
         """Whether there is an entry that is of this medium at all."""
         medium = self.entry.medium if self.entry else None
@@ -123,7 +128,7 @@ def _without_entry(case: Case) -> Iterator[Finding]:
 
 def _originals(case: Case, entry: Entry, judge: Judge) -> Iterator[Finding]:
     listed = {one.key: one for one in case.objects}
-    lost = ", and the provider no longer has it" if case.record and case.record.status is Status.SOURCE_GONE else ""
+    lost = ", and the provider no longer has it" if case.is_gone else ""
     for one in entry.originals:
         key = one.stored.key
         there = listed.get(key)

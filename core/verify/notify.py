@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.model import printable
 from core.sync.notify import Notification, compose
 from core.sync.request import Run
 from core.verify.findings import Finding, Report
@@ -42,4 +43,4 @@ def about_findings(report: Report, run: Run) -> Notification:
 def tell(finding: Finding) -> str:
     """A finding on one line."""
     done = f" ({finding.repair.value})" if finding.repair else ""
-    return f"- {finding.kind.value}: {finding.key or finding.media_id}: {finding.detail}{done}"
+    return printable(f"- {finding.kind.value}: {finding.key or finding.media_id}: {finding.detail}{done}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from base64 import b64decode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -36,10 +36,11 @@ class Repairs:
         """The findings of one medium, with what was done about each; those that are only not tracked are `track`'s."""
         kinds = {one.kind for one in findings}
         if Kind.DAMAGED in kinds:
+            if not case.is_gone:
+                for one in findings:
+                    if one.kind is Kind.DAMAGED:
+                        self.inventory.distrust(one.key)
             done = self._queue(case, findings)
-            for one in findings if done else ():
-                if one.kind is Kind.DAMAGED:
-                    self.inventory.distrust(one.key)
         elif kinds & _IN_DOUBT:
             done = Repair.REBUILT if self._rebuild(case) else self._queue(case, findings)
         elif Kind.NOT_TRACKED in kinds:
@@ -58,7 +59,7 @@ class Repairs:
         """See to it that the next sync looks after the medium, if the provider still has it."""
         seen = case.record
         if seen and seen.status is not Status.COMPLETED:
-            return Repair.NONE if seen.status is Status.SOURCE_GONE else Repair.QUEUED
+            return Repair.NONE if case.is_gone else Repair.QUEUED
         first = next((one for one in findings if one.kind in _BYTES), findings[0])
         name = first.key.rpartition("/")[2]
         record = Record(
@@ -118,7 +119,7 @@ def _is_as_labelled(stored: Stored) -> bool:
     """Whether the SHA-256 that an object was sent with, if it carries one, is that which the store tells."""
     if not (stored.sha256 and stored.store_checksum) or "-" in stored.store_checksum:
         return True
-    return stored.store_checksum == f"SHA256:{b64encode(bytes.fromhex(stored.sha256)).decode()}"
+    return b64decode(stored.store_checksum.removeprefix("SHA256:")).hex() == stored.sha256
 
 
 def _medium(record: Record, captured_at: str) -> Medium:
