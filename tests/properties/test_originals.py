@@ -72,6 +72,15 @@ def test_only_available_entries_with_an_address_are_offered_and_never_a_join(
     assert {one.locator for one in offer(medium, answer)[0].originals} <= good
 
 
+@given(media, st.lists(entries, max_size=5), st.sampled_from(["files", "variations", "sidecar_files"]))
+def test_the_server_s_own_join_is_never_offered_wherever_it_stands(
+    medium: Medium, others: list[dict[str, Any]], shelf: str
+) -> None:
+    join = {"url": "https://cdn.example/join.mp4", "label": "concat", "type": "mp4", "item_number": 1, "height": 2160}
+    found, _ = offer(medium, {"_embedded": {"variations": others, shelf: [join, *others]}})
+    assert join["url"] not in [one.locator for one in found.originals]
+
+
 @given(media, answers)
 def test_extensions_and_camera_positions_are_harmless_in_a_name(medium: Medium, answer: dict[str, Any]) -> None:
     for one in offer(medium, answer)[0].originals:
