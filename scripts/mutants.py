@@ -24,7 +24,7 @@ import typer
 ROOT = Path(__file__).resolve().parent.parent
 
 #: Seconds that the tests of one mutant may take.
-LIMIT = 900.0
+LIMIT = 300.0
 
 _FAILED = re.compile(r"^(?:FAILED|ERROR) (tests/\S+?\.py(?:::[^\s\[]+)*)", re.MULTILINE)
 
