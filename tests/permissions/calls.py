@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from tests.permissions.grants import Grant, Roles, grants_of
 from tests.permissions.stories import MEDIA_ID, World
 from tests.stack import REGION
+from tests.unit.test_template import FUNCTIONS, of_type
 
 ORIGINAL = f"gopro-videos/2026/01/{MEDIA_ID}/GX010327.MP4"
 CATALOG = f"catalog/gopro/{MEDIA_ID}.json"
@@ -109,6 +110,14 @@ def _invoke(function: str) -> Call:
     return Call("lambda:InvokeFunction", function, lambda at: at.arn(f"lambda:function:{getattr(at, function)}"), send)
 
 
+def _start(machine: str) -> Call:
+    def send(client: Client, at: Places) -> object:
+        # What is no JSON starts nothing.
+        return client("stepfunctions").start_execution(stateMachineArn=getattr(at, machine), input="{")
+
+    return Call("states:StartExecution", machine, lambda at: getattr(at, machine), send)
+
+
 def _states(operation: str, method: str, **more: Any) -> Call:
     def send(client: Client, at: Places) -> object:
         return getattr(client("stepfunctions"), method)(executionArn=at.execution, **more)
@@ -147,22 +156,16 @@ def _all() -> Iterator[Call]:
     yield _secret("GetSecretValue", "get_secret_value")
     yield _secret("PutSecretValue", "put_secret_value", SecretString="{}")
     yield _secret("DeleteSecret", "delete_secret")
-    for step in ("Authenticate", "Plan", "Transfer", "MarkFailed", "Summarize"):
-        yield _invoke(f"{step}Function")
+    for name in FUNCTIONS:
+        yield _invoke(name)
     yield Call(
         "lambda:UpdateFunctionConfiguration",
         "",
         lambda at: at.arn(f"lambda:function:{at.TransferFunction}"),
         lambda client, at: client("lambda").update_function_configuration(FunctionName=at.TransferFunction, Timeout=1),
     )
-    yield Call(
-        "states:StartExecution",
-        "",
-        lambda at: at.SyncStateMachine,
-        lambda client, at: client("stepfunctions").start_execution(
-            stateMachineArn=at.SyncStateMachine, input='{"provider": "nobody"}'
-        ),
-    )
+    for name in of_type("AWS::Serverless::StateMachine"):
+        yield _start(name)
     yield _states("DescribeExecution", "describe_execution")
     yield _states("StopExecution", "stop_execution")
     yield _states("RedriveExecution", "redrive_execution")

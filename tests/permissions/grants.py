@@ -12,6 +12,13 @@ from typing import Any
 from tests.stack import Stack
 from tests.unit.test_template import ROLES, as_list, properties
 
+#: The roles of Step Functions and of the scheduler, for which the emulator makes calls in its own name.
+SERVICE_ROLES = sorted(
+    role
+    for role in ROLES
+    if properties(role)["AssumeRolePolicyDocument"]["Statement"][0]["Principal"] != {"Service": "lambda.amazonaws.com"}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Grant:

@@ -6,11 +6,9 @@ from collections.abc import Iterator
 
 from tests.permissions.calls import CALLS
 from tests.permissions.documented import needs
-from tests.permissions.grants import Grant, grants_of
+from tests.permissions.grants import SERVICE_ROLES, Grant, grants_of
 from tests.permissions.stories import stories_of
 from tests.unit.test_template import ROLES
-
-_SERVICES = ("StateMachineRole", "ScheduleRole")
 
 _HEAD = """\
 # Permissions
@@ -50,5 +48,7 @@ def _purpose(grant: Grant) -> tuple[str, str]:
     for story in stories_of(grant):
         return str(story), "taken away"
     (need,) = (one for one in needs(grant.role) if one.covers(grant))
-    callable_with_copy = grant.role in _SERVICES and not grant.services and grant.action in {c.action for c in CALLS}
+    callable_with_copy = (
+        grant.role in SERVICE_ROLES and not grant.services and grant.action in {c.action for c in CALLS}
+    )
     return need.purpose, "called" if callable_with_copy else "documented"

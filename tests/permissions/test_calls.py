@@ -5,12 +5,11 @@ from __future__ import annotations
 import pytest
 
 from tests.permissions.calls import CALLS, Places, client_of
-from tests.permissions.grants import Grant, grants
+from tests.permissions.grants import SERVICE_ROLES, Grant, grants
 from tests.permissions.stories import World
 from tests.unit.test_template import ROLES
 
-#: Whose calls the emulator makes in its own name: Step Functions' and the scheduler's.
-OF_SERVICES = [one for one in grants() if one.role in ("StateMachineRole", "ScheduleRole")]
+OF_SERVICES = [one for one in grants() if one.role in SERVICE_ROLES]
 CALLABLE = {call.action for call in CALLS}
 
 
