@@ -18,7 +18,7 @@ from core import prices
 from core.archive.catalog import Entry
 from core.archive.retrieval import Held, State
 from core.model import Json, Record, Stored, format_time, printable
-from core.restore import Outcome, Quote, Report, Result, Situation, Standing, Watcher, camera_of, moment_of
+from core.restore import Outcome, Quote, Report, Result, Situation, Standing, Watcher, camera_of, duration, moment_of
 
 _TOLD = 20
 
@@ -116,7 +116,7 @@ def _print_price(console: Console, price: Quote) -> None:
     if price.objects:
         classes = ", ".join(f"{count:,} of {name}" for name, count in sorted(price.objects.items()))
         lines += [
-            f"{price.tier} restore ({classes}): ready within {price.hours:.3g} hours, kept for {price.days} days",
+            f"{price.tier} restore ({classes}): ready within {duration(price.hours)}, kept for {price.days} days",
             f"  ${price.requests:,.2f} requests, ${price.retrieval:,.2f} retrieval, ${price.copies:,.2f} copies",
         ]
     free = prices.EGRESS_FREE_GB

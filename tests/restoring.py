@@ -55,18 +55,23 @@ class Shell:
     home: Path
     endpoint: str = "http://127.0.0.1:9"
 
-    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        """Start it with these arguments."""
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the command finds set."""
         told = {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_DEFAULT_REGION": REGION,
             "COLUMNS": "160",
             "HOME": str(self.home),
         }
+        return {**os.environ, **told}
+
+    def begin(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        """Start it with these arguments."""
         return subprocess.Popen(
             [sys.executable, "-m", "core", *map(str, arguments)],
             cwd=ROOT,
-            env={**os.environ, **told},
+            env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """Getting it back: what is selected from the catalog, what that costs, and the way home of every byte."""
 
 from core.restore.cache import Cache
-from core.restore.quote import TIERS, Quote, quote
+from core.restore.quote import TIERS, Quote, duration, quote
 from core.restore.restore import Outcome, Report, Restore, Result, Situation, Watcher
 from core.restore.select import Catalog, Selection, camera_of, first_day, last_day, moment_of, wanted
 from core.restore.standing import Standing, standing
@@ -22,6 +22,7 @@ __all__ = [
     "Target",
     "Watcher",
     "camera_of",
+    "duration",
     "first_day",
     "last_day",
     "moment_of",

@@ -83,10 +83,15 @@ def quote(held: Sequence[Held], tier: str, days: int) -> Quote:
     )
 
 
+def duration(hours: float) -> str:
+    """Hours in words; less than one is told in minutes."""
+    return f"{hours:g} hours" if hours >= 1 else f"{hours * 60:.0f} minutes"
+
+
 def tier_of(storage_class: str, tier: str) -> prices.Tier:
     """What a tier of a storage class costs; `InvalidInput` where there is no such tier."""
     tiers = prices.RESTORE[storage_class]
     if tier not in tiers:
-        known = " or ".join(f"{name} ({one.hours:g} h)" for name, one in tiers.items())
+        known = " or ".join(f"{name} ({duration(one.hours)})" for name, one in tiers.items())
         raise InvalidInput(f"{storage_class} cannot be restored as {tier}. Take --tier {known}.")
     return tiers[tier]

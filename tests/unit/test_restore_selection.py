@@ -135,7 +135,7 @@ def test_the_slowest_class_says_how_long_all_of_it_takes() -> None:
 
 
 def test_a_tier_that_a_class_has_not_is_refused_with_those_that_it_has() -> None:
-    with pytest.raises(InvalidInput, match=r"DEEP_ARCHIVE .* Take --tier Bulk \(48 h\) or Standard \(12 h\)"):
+    with pytest.raises(InvalidInput, match=r"DEEP_ARCHIVE .* Take --tier Bulk \(48 hours\) or Standard \(12 hours\)"):
         quote([held(GB)], "Expedited", 7)
     assert quote([held(GB, "GLACIER")], "Expedited", 7).requests == pytest.approx(0.01)
 

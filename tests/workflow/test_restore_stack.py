@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from tests.archived import Film, content, store_all
 from tests.aws_front import AwsFront
 from tests.emulator import Emulator
 from tests.restoring import Shell, make_stack
+from tests.unit.test_command_line import Terminal
 
 FILMS = [
     Film("spring", "GX010001.MP4", datetime(2026, 3, 1, 9, 15, tzinfo=UTC), (400_000, 300_000)),
@@ -113,8 +115,36 @@ def test_the_price_and_the_hours_are_shown_before_anything_is_asked_for(cold: St
 def test_a_tier_that_deep_archive_has_not_is_refused(cold: Story) -> None:
     code, _, said = cold.restore("--all", "--tier", "Expedited", "--yes")
     assert code == 2
-    assert "DEEP_ARCHIVE cannot be restored as Expedited. Take --tier Bulk (48 h) or Standard (12 h)." in said
+    assert "DEEP_ARCHIVE cannot be restored as Expedited. Take --tier Bulk (48 hours) or Standard (12 hours)." in said
     assert not cold.front.asked
+
+
+def test_a_user_is_asked_whether_the_price_is_right_and_bars_are_drawn(cold: Story, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "core", "restore", "--stack", cold.stack, "--into", str(cold.into), "--all"]
+    home = {**cold.shell.environment, "TERM": "xterm-256color"}
+    refusing = Terminal(command, home, tmp_path)
+    refusing.wait_for("Together at most $")
+    refusing.wait_for("Go on? [y/N]")
+    refusing.type("n\n")
+    assert refusing.end() == 130
+    assert not cold.front.asked
+    cold.front.holds = False
+    agreeing = Terminal([*command, "--wait", "--every", "0.02"], home, tmp_path)
+    agreeing.wait_for("Go on? [y/N]")
+    agreeing.type("y\n")
+    assert agreeing.end() == 0
+    assert "the next look is in 0.02 minutes" in agreeing.words
+    assert len(cold.files()) == cold.front.asked.total() == 3
+
+
+def test_what_lies_in_glacier_can_be_had_within_minutes(emulator: Emulator, tmp_path: Path) -> None:
+    story = Story(emulator, tmp_path, "GLACIER")
+    story.front.holds = False
+    with story.front:
+        code, _, said = story.restore("--all", "--yes", "--tier", "Expedited", "--wait", "--every", "0.02")
+    assert code == 0
+    assert "Expedited restore (3 of GLACIER): ready within 5 minutes" in said
+    assert len(story.files()) == 3
 
 
 def test_waiting_brings_all_of_it_in_one_command(cold: Story) -> None:
