@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
 from secrets import token_hex
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from core.cli_view import Counter
+    from core.cost import Estimate, Holding, Library
     from core.restore import Catalog, Selection
+    from core.sync.plan import Plan
     from core.sync.summarize import Summary
     from core.tracker.dynamodb import DynamoTracker
     from core.verify import Verifier
@@ -146,6 +148,7 @@ def plan(
     max_items: MaxItems = None,
     media_id: MediaIds = None,
     full_scan: FullScan = False,
+    cost: Annotated[bool, typer.Option("--cost", help="Also say what the library would cost in S3.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Say what a sync would bring, and how many bytes; nothing is transferred or stored.
@@ -159,10 +162,13 @@ def plan(
     with _answering(provider), _tracker_to_read(to) as tracker:
         cloud = _provider(provider, FileCredentials(credentials), tracker, api_url)
         LocalSync(cloud, tracker, FolderArchive(to), observer=keeper).run(request, _new_run())
+        estimate = _cost_of_plan(keeper.plan, tracker) if cost else None
     if as_json:
-        out.print_json(json.dumps(keeper.plan.to_json()))
+        out.print_json(json.dumps(keeper.plan.to_json() | ({"cost": estimate.to_json()} if estimate else {})))
     else:
         print_plan(out, keeper.plan, to)
+        if estimate:
+            _print_cost(estimate)
     if keeper.plan.unseen:
         raise typer.Exit(Exit.PARTIAL_FAILURE)
 
@@ -343,6 +349,61 @@ def status(
         out.print_json(json.dumps(told.to_json()))
     else:
         print_standing(out, told, backup.place)
+
+
+@app.command("cost")
+def cost_command(
+    videos_per_month: Annotated[float | None, typer.Option(min=0, help="New videos a month.")] = None,
+    videos_per_day: Annotated[float | None, typer.Option(min=0, help="The same, a day; 30 days are a month.")] = None,
+    gb_per_video: Annotated[
+        float | None, typer.Option(min=0.001, help="GB of a video; if not told, as in the library, else 4.")
+    ] = None,
+    months: Annotated[int, typer.Option(min=1, max=120, help="How far to reckon.")] = 12,
+    library_videos: Annotated[float | None, typer.Option(min=0, help="Videos that come in the first month.")] = None,
+    library_gb: Annotated[float | None, typer.Option(min=0, help="Their GB.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="Reckon with what this backup holds, as if it were to come.")
+    ] = None,
+    stack: Annotated[str | None, typer.Option("--stack", help="Reckon with the library of this stack.")] = None,
+    provider: ProviderName = "gopro",
+    keep_days: Annotated[int | None, typer.Option(min=1, help="Delete what is older; if not told, never.")] = None,
+    archive_after_days: Annotated[int, typer.Option(min=0, help="The template's ArchiveAfterDays.")] = 7,
+    customer_key: Annotated[bool, typer.Option("--customer-key", help="CustomerKey=true.")] = False,
+    memory: Annotated[int | None, typer.Option(min=512, max=10240, help="MB of the transfer function.")] = None,
+    no_free_tier: Annotated[bool, typer.Option("--no-free-tier", help="What is free is used up already.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what the deployed workflow and its archive cost, by service and by month, and what that assumes.
+
+    The library is told by numbers, or read from a folder (--to) or a deployed stack (--stack).
+    """
+    from core.cost import ASSUMED, DESIGN, Holding, Workload, estimate
+    from core.prices import DAYS_OF_A_MONTH, GB
+
+    with _answering(provider):
+        if videos_per_day is not None and videos_per_month is not None:
+            raise InvalidInput("Tell new videos a day or a month, not both.")
+        library = _library(to, stack, provider)
+        length = gb_per_video * GB if gb_per_video else library.mean_length or 4 * GB
+        arriving = videos_per_month or (videos_per_day or 0) * DAYS_OF_A_MONTH
+        archived, waiting = library.archived, _waiting(library, length, library_videos, library_gb)
+        if to is not None:  # what lies in a folder is not in S3: all of it would have to come
+            archived, waiting = Holding(), archived + waiting
+        workload = Workload(arriving, length, months, archived, waiting, keep_days)
+        if not (arriving or waiting.videos or archived.videos):
+            raise InvalidInput("Nothing to reckon with. Tell --videos-per-month, --library-gb, --to or --stack.")
+        design = replace(
+            DESIGN,
+            archive_after_days=archive_after_days,
+            keys=int(customer_key),
+            transfer_memory=memory or DESIGN.transfer_memory,
+        )
+        assumptions = replace(ASSUMED, originals=library.originals_a_medium, free_tier=not no_free_tier)
+        found = estimate(workload, design, assumptions)
+    if as_json:
+        out.print_json(json.dumps(found.to_json()))
+    else:
+        _print_cost(found)
 
 
 @auth.command("set")
@@ -560,6 +621,51 @@ def _tracker_to_read(to: Path) -> Iterator[SqliteTracker]:
         return
     with tempfile.TemporaryDirectory() as folder:
         yield SqliteTracker(Path(folder, "tracker.sqlite3"))
+
+
+def _library(to: Path | None, stack: str | None, provider: str) -> Library:
+    """The library of a backup or of a stack; an empty one if neither is named."""
+    from core.cost import library_of
+
+    if to is not None and stack is not None:
+        raise InvalidInput("Name one library: a backup with --to, or a deployed stack with --stack.")
+    if to is not None:
+        with _tracker_to_read(to) as tracker:
+            return library_of(tracker.records(provider))
+    if stack is None:
+        return library_of(())
+    with _asking_stack(stack) as (_, _, tracker):
+        return library_of(tracker.records(provider))
+
+
+def _waiting(library: Library, length: float, videos: float | None, gb: float | None) -> Holding:
+    """What comes first: as told, else what the tracker knows of."""
+    from core.cost import Holding
+    from core.prices import GB
+
+    if videos is None and gb is None:
+        return Holding(library.waiting, library.waiting * length)
+    if videos is None:
+        videos = (gb or 0) * GB / length
+    return Holding(videos, videos * length if gb is None else gb * GB)
+
+
+def _cost_of_plan(plan: Plan, tracker: SqliteTracker) -> Estimate:
+    """What it costs to archive all that a plan found and the folder holds in S3, and to keep it for a year."""
+    from core.cost import ASSUMED, Holding, Workload, estimate, library_of
+
+    library = library_of(tracker.records(plan.provider))
+    known = plan.new - plan.without_length
+    mean = plan.length_hint / known if known else library.mean_length or 0.0
+    new = Holding(plan.new, plan.length_hint + plan.without_length * mean)
+    workload = Workload(0, mean, waiting=library.archived + new)
+    return estimate(workload, assumptions=replace(ASSUMED, originals=library.originals_a_medium))
+
+
+def _print_cost(found: Estimate) -> None:
+    from core.cli_cost_view import print_estimate
+
+    print_estimate(out, found)
 
 
 def _provider(name: str, store: CredentialStore, tracker: SqliteTracker, base_url: str | None) -> Provider:

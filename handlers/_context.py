@@ -29,6 +29,20 @@ if TYPE_CHECKING:
 
 NAMESPACE = "CloudSync"
 
+#: Every metric of this product, each under Provider and Environment. Each is billed by itself: see docs/cost.md.
+METRICS = frozenset(
+    {
+        "VideosSynced",
+        "BytesTransferred",
+        "TransferDuration",
+        "TransferThroughput",
+        "SyncFailures",
+        "AuthenticationFailure",
+        "ApiShapeChanged",
+        "ArchiveFindings",
+    }
+)
+
 logger = Logger(service="cloud-sync", log_uncaught_exceptions=False)
 tracer = Tracer(service="cloud-sync", patch_modules=["botocore"])
 metrics = Metrics(namespace=NAMESPACE)
@@ -96,10 +110,10 @@ def inventory() -> S3Inventory:
 
 @cache
 def engine(megabytes: int) -> Engine:
-    """The engine in a function of so much memory: Python takes about 100 of it, half of the rest is for parts."""
-    from core.transfer import Engine
+    """The engine in a function of so much memory."""
+    from core.transfer import Engine, room_for_parts
 
-    return Engine(archive(), tracker(), memory=max(16, (megabytes - 128) // 2) * 2**20)
+    return Engine(archive(), tracker(), memory=room_for_parts(megabytes))
 
 
 @cache
@@ -137,7 +151,9 @@ def begin(event: Json) -> Run:
 
 
 def count(provider_name: str, values: dict[str, tuple[MetricUnit, float]]) -> None:
-    """Emit metrics with the two dimensions that every one of this product has."""
+    """Emit metrics with the two dimensions that every one of this product has; `METRICS` names them all."""
+    if unknown := values.keys() - METRICS:
+        raise KeyError(f"METRICS of handlers/_context.py does not name {sorted(unknown)}.")
     metrics.add_dimension("Provider", provider_name)
     metrics.add_dimension("Environment", environment("ENVIRONMENT"))
     for name, (unit, value) in values.items():

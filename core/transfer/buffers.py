@@ -9,6 +9,14 @@ from contextlib import contextmanager
 #: Smaller ones are made faster than they are found.
 _WORTH_KEEPING = 1024 * 1024
 
+#: Megabytes that Python, its libraries and what they have loaded take of a process, with some room.
+_PYTHON = 128
+
+
+def room_for_parts(megabytes: int) -> int:
+    """Bytes for parts in a process of so many megabytes: half of what Python leaves."""
+    return max(16, (megabytes - _PYTHON) // 2) * 1024 * 1024
+
 
 class Buffers:
     """Buffers of `budget` bytes together, for several threads; one that is larger than the budget is alone."""

@@ -20,7 +20,7 @@ def guarded() -> Iterator[World]:
         build()
         emulator.shorten_waits()
         stack = Stack(emulator, "cloud-sync-guarded")
-        stack.deploy(GoProApiUrl=cloud.url)
+        stack.deploy(GoProApiUrl=cloud.url, CustomerKey="true")
         yield World(stack, cloud, Roles(stack, stack.physical_ids()))
 
 

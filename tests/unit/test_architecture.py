@@ -28,6 +28,8 @@ ALLOWED = {
     "core.cli_view": FLAT | {"core.sync", "core.verify"},
     "core.restore": FLAT | {"core.archive", "core.tracker"},
     "core.cli_restore_view": FLAT | {"core.archive", "core.restore"},
+    "core.cost": FLAT | {"core.archive", "core.transfer"},
+    "core.cli_cost_view": FLAT | {"core.cost"},
     "handlers": FLAT
     | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"}
     | {"core.verify"},

@@ -362,6 +362,28 @@ def test_a_plan_for_a_backup_tells_what_it_lacks_and_adds_nothing_to_it(cli: Com
     assert sorted(cli.statuses().values()) == ["COMPLETED"] * 4 + ["PENDING"] * 2
 
 
+def test_a_plan_says_what_the_library_would_cost_when_it_is_asked_to(cli: CommandLine) -> None:
+    cli.sync("--max-items", "4")
+    plan = json.loads(cli.plan("--cost", "--json").out)
+    moved = next(line for line in plan["cost"]["lines"] if line["what"] == "moved to Deep Archive")
+    assert plan["new"] == 2
+    assert sum(moved["quantity_by_month"]) == 6
+    tags = next(line for line in plan["cost"]["lines"] if line["what"] == "tags of originals")
+    assert tags["quantity_by_month"][-1] == 6 * 2
+    assert "What is billed, in USD" in cli.plan("--cost").out
+    assert "What is billed" not in cli.plan().out
+
+
+def test_the_cost_of_a_backup_is_that_of_bringing_all_of_it_into_s3(cli: CommandLine) -> None:
+    cli.sync("--max-items", "4")
+    told = json.loads(cli.run("cost", "--to", str(cli.folder), "--json").out)
+    lines = {line["what"]: line["quantity_by_month"] for line in told["lines"]}
+    assert lines["tags of originals"][-1] == 6 * 2
+    assert sum(lines["moved to Deep Archive"]) == 6
+    bytes_at_the_end = round(lines["originals in Deep Archive"][-1] * 2**30)
+    assert bytes_at_the_end == pytest.approx(6 * 20_000, abs=600)
+
+
 # ------------------------------------------------------------------------------ exit codes
 
 

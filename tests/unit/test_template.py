@@ -90,7 +90,7 @@ ONLY_WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups",
 }
 
-ALL_CONDITIONS = frozenset({"IsProd", "HasEmail", "StaysInStandard", "InVpc"})
+ALL_CONDITIONS = frozenset({"IsProd", "HasEmail", "StaysInStandard", "InVpc", "HasCustomerKey"})
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
@@ -240,14 +240,27 @@ def test_a_bucket_keeps_versions_and_is_never_public(name: str) -> None:
 
 
 def test_the_archive_is_encrypted_with_the_stacks_key_and_a_bucket_key() -> None:
-    (rule,) = properties("ArchiveBucket")["BucketEncryption"]["ServerSideEncryptionConfiguration"]
-    assert rule == {
-        "BucketKeyEnabled": True,
-        "ServerSideEncryptionByDefault": {
-            "SSEAlgorithm": "aws:kms",
-            "KMSMasterKeyID": {"Fn::GetAtt": ["EncryptionKey", "Arn"]},
-        },
+    assert archive_encryption(ALL_CONDITIONS) == {
+        "SSEAlgorithm": "aws:kms",
+        "KMSMasterKeyID": {"Fn::GetAtt": ["EncryptionKey", "Arn"]},
     }
+
+
+def archive_encryption(conditions: frozenset[str]) -> Any:
+    (rule,) = properties("ArchiveBucket", conditions)["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["BucketKeyEnabled"] is True
+    return rule["ServerSideEncryptionByDefault"]
+
+
+def test_without_a_key_of_the_owner_all_is_encrypted_with_keys_of_aws() -> None:
+    without = ALL_CONDITIONS - {"HasCustomerKey"}
+    keys = {name for name, one in template(without)["Resources"].items() if one.get("Condition") == "HasCustomerKey"}
+    assert keys == {"EncryptionKey", "EncryptionKeyAlias"}
+    others = {name: one for name, one in template(without)["Resources"].items() if name not in keys}
+    assert "EncryptionKey" not in json.dumps(others)
+    assert archive_encryption(without) == {"SSEAlgorithm": "aws:kms"}
+    assert properties("ScheduleDeadLetters", without)["SqsManagedSseEnabled"] is True
+    assert template()["Parameters"]["CustomerKey"]["Default"] == "false"
 
 
 def test_the_key_rotates_and_dies_slowly() -> None:

@@ -23,7 +23,7 @@ def deployed(emulator: Emulator, running_cloud: GoProCloud) -> Stack:
     build()
     emulator.shorten_waits()
     stack = Stack(emulator, "cloud-sync-test")
-    stack.deploy(GoProApiUrl=running_cloud.url, MaxConcurrency="20")
+    stack.deploy(GoProApiUrl=running_cloud.url, MaxConcurrency="20", CustomerKey="true")
     return stack
 
 

@@ -16,6 +16,8 @@ from typing import Any, ClassVar
 import boto3
 import pytest
 
+from core import cost
+from core.cost import ASSUMED
 from core.errors import IntegrityError
 from core.model import Medium
 from tests.gopro_cloud import GoProCloud, many_small
@@ -494,3 +496,70 @@ def test_a_warm_function_takes_new_credentials_once_the_old_are_refused(
     stack.put_secret(library.pasted())
     assert functions.call("authenticate", warm=True)["outcome"] == "authenticated"
     assert functions.call("transfer", warm=True)["outcome"] == "transferred"
+
+
+# ------------------------------------------------------------------- what is reckoned with
+class Asked(list[tuple[str, str]]):
+    """What functions have asked of AWS: service and operation."""
+
+    def of(self, service: str, *operations: str) -> int:
+        return sum(1 for one in self if one[0] == service and one[1] in operations)
+
+    @property
+    def puts(self) -> int:
+        """Requests of S3 that are billed as PUT, but for the parts."""
+        of_uploads = ("CreateMultipartUpload", "CompleteMultipartUpload", "ListParts")
+        return self.of("s3", "PutObject", "PutObjectTagging", *of_uploads)
+
+    @property
+    def gets(self) -> int:
+        return self.of("s3", "HeadObject", "GetObject")
+
+
+@pytest.fixture
+def asked(functions: Functions, stack: Stack) -> Iterator[Asked]:
+    found = Asked()
+
+    def note(**told: Any) -> None:
+        found.append((told["model"].service_model.service_name, told["model"].name))
+
+    boto3.setup_default_session()
+    assert boto3.DEFAULT_SESSION is not None
+    boto3.DEFAULT_SESSION.events.register("before-call", note)
+    yield found
+    boto3.DEFAULT_SESSION = None
+
+
+def test_a_cold_transfer_in_parts_asks_for_no_more_than_core_cost_reckons_with(
+    functions: Functions, asked: Asked, stack: Stack, cloud: GoProCloud
+) -> None:
+    length = 20 * 1024 * 1024
+    cloud.media = [video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", length)]
+    assert functions.call("transfer")["moved"] == length
+    assert asked.of("s3", "UploadPart") == cost.transfer(length).parts == 3
+    assert 0 < asked.puts <= ASSUMED.puts_beside_parts
+    assert 0 < asked.gets <= ASSUMED.gets
+    assert 0 < asked.of("secretsmanager", "GetSecretValue") <= ASSUMED.secret_calls
+    # A record that is written also changes the index, and the first plan has written one before, billed twice.
+    written = asked.of("dynamodb", "PutItem") * 2 + asked.of("dynamodb", "DeleteItem")
+    assert 0 < written + 4 <= ASSUMED.writes
+    assert 0 < asked.of("dynamodb", "GetItem", "BatchGetItem") <= ASSUMED.reads
+    assert {service for service, _ in asked} - {"lambda"} == {"s3", "dynamodb", "secretsmanager"}
+    # What Lambda writes of a call itself, and two lines on the way of a minute.
+    assert len(functions.printed()) + 700 + 2 * 700 <= ASSUMED.log_bytes
+    assert len(b"".join(stack.read(f"catalog/gopro/{MEDIA_ID}.json"))) <= ASSUMED.catalog_bytes
+
+
+def test_the_steps_of_a_run_ask_for_no_more_than_core_cost_reckons_with(
+    functions: Functions, asked: Asked, stack: Stack, library: GoProCloud
+) -> None:
+    functions.call("authenticate")
+    functions.call("plan")
+    functions.call("summarize")
+    # The map itself reads the manifest and writes up to four documents of its results.
+    assert 0 < asked.puts + 4 <= ASSUMED.puts_a_run
+    assert 0 < asked.gets + 1 <= ASSUMED.gets_a_run
+    assert 0 < asked.of("secretsmanager", "GetSecretValue") <= ASSUMED.secret_calls_a_run
+    assert len(functions.printed()) + 3 * 700 <= ASSUMED.log_bytes_a_run
+    (line,) = b"".join(stack.read("runs/sample/manifest.jsonl")).splitlines()
+    assert len(line) <= ASSUMED.manifest_bytes

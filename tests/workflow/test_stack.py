@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from typer.testing import CliRunner
 
+from core.cli import app
 from core.model import Record, Status, utc_now
 from core.tracker.dynamodb import DynamoTracker
 from tests.emulator import Emulator
@@ -120,7 +123,7 @@ def held_by(stack: Stack) -> Held:
 def life(emulator: Emulator, deployed: Stack, running_cloud: GoProCloud) -> Life:
     """A second stack, whose owner gets e-mail; when changed, it sends originals straight to Deep Archive."""
     stack, seen = Stack(emulator, "cloud-sync-life"), dict[str, Any]()
-    given = {"GoProApiUrl": running_cloud.url, "AlertEmail": "owner@example.com"}
+    given = {"GoProApiUrl": running_cloud.url, "AlertEmail": "owner@example.com", "CustomerKey": "true"}
     stack.deploy(**given)
     seen |= {"outputs": dict(stack.outputs), "subscriptions": subscriptions(stack)}
     seen |= {"placeholder": credentials(stack), "before_sign_in": stack.run({})}
@@ -264,3 +267,37 @@ def test_archive_tracker_credentials_and_key_outlive_the_stack(life: Life) -> No
     assert life.held_when_deleted == life.held_when_changed
     assert len(life.held_when_deleted.statuses) == 4
     assert life.key_when_deleted == "Enabled"
+
+
+def test_without_a_key_of_the_owner_media_are_archived_under_keys_of_aws(
+    emulator: Emulator, deployed: Stack, running_cloud: GoProCloud
+) -> None:
+    stack = Stack(emulator, "cloud-sync-plain")
+    stack.deploy(GoProApiUrl=running_cloud.url)
+    assert not {"EncryptionKey", "EncryptionKeyAlias"} & stack.physical_ids().keys()
+    running_cloud.media = many_small(3, 2000)
+    stack.put_secret(running_cloud.pasted())
+    assert stack.run({}).output["completed"] == 3
+    told = emulator.client("s3").get_bucket_encryption(Bucket=stack.outputs["ArchiveBucketName"])
+    (rule,) = told["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
+    delete(stack)
+
+
+def test_the_cost_of_a_stack_is_reckoned_from_its_tracker(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = DynamoTracker(stack.emulator.client("dynamodb"), stack.outputs["SyncTrackerTableName"])
+    for number in range(3):
+        tracker.save(Record("gopro", f"medium-{number}", Status.COMPLETED, "run", utc_now(), originals=2, length=2**30))
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stack.emulator.endpoint)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+    ended = CliRunner().invoke(app, ["cost", "--stack", stack.name, "--json"])
+    assert ended.exit_code == 0, ended.output
+    lines = {line["what"]: line["quantity_by_month"] for line in json.loads(ended.stdout)["lines"]}
+    assert lines["originals in Deep Archive"] == [3] * 12
+    assert lines["tags of originals"] == [3 * 2 * 2] * 12
+    nobody = CliRunner().invoke(app, ["cost", "--stack", "no-such-stack"])
+    assert nobody.exit_code == 2
+    assert "There is no stack no-such-stack" in nobody.output
