@@ -21,16 +21,19 @@ from core.archive.base import Archive
 from core.archive.folder import FolderArchive
 from core.archive.folder_inventory import FolderInventory
 from core.archive.retrieval import Retrieval
-from core.credentials.base import Credentials, CredentialStore
+from core.cli_paste import read_pasted
+from core.credentials.base import CredentialStore
+from core.credentials.browser import Browser, read_browser
 from core.credentials.file import FileCredentials
+from core.credentials.paste import read_paste
 from core.errors import ApiShapeChanged, Cancelled, CloudSyncError, CredentialsRejected, InvalidInput, public_text
-from core.model import format_time, utc_now
+from core.model import Account, Json, printable, utc_now
 from core.providers import registry
 from core.providers.base import Provider, ProviderSettings
 from core.sync.authenticate import explain
 from core.sync.local import LocalSync
 from core.sync.request import Run, SyncRequest
-from core.tracker.base import SyncTracker
+from core.tracker.base import Leases, SyncTracker
 from core.tracker.sqlite import SqliteTracker
 
 if TYPE_CHECKING:
@@ -54,11 +57,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-auth = typer.Typer(help="Store the credentials that a sync signs in with.", no_args_is_help=True)
+auth = typer.Typer(no_args_is_help=True)
 app.add_typer(auth, name="auth")
-
-#: Characters of a line, its end included, after which terminals silently drop the rest (macOS, Linux).
-_CUT_BY_TERMINALS = (1024, 4096)
 
 out = Console(emoji=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, emoji=False)
@@ -85,6 +85,10 @@ ApiUrl = Annotated[
     str | None,
     typer.Option("--api-url", help="Base of the provider's API, if not its own.", envvar="CLOUD_SYNC_API_URL"),
 ]
+SecretOfStack = Annotated[
+    str | None, typer.Option("--stack", help="Deployed stack whose secret is meant, in place of the file.")
+]
+ThenSync = Annotated[bool, typer.Option("--then-sync", help="Then start the stack's run that waits for credentials.")]
 MaxItems = Annotated[int | None, typer.Option("--max-items", min=1, help="At most so many media in this run.")]
 MediaIds = Annotated[list[str] | None, typer.Option("--media-id", help="Only this medium; may be given again.")]
 Folder = Annotated[Path | None, typer.Option("--to", help="Folder of the backup.", file_okay=False)]
@@ -406,82 +410,174 @@ def cost_command(
         _print_cost(found)
 
 
-@auth.command("set")
-def auth_set(
-    credentials: CredentialsFile = DEFAULT_CREDENTIALS,
-    secret_id: Annotated[
-        str | None, typer.Option("--secret-id", help="Secrets Manager secret to write in place of the file.")
+@auth.callback(invoke_without_command=True)
+def auth_main(
+    context: typer.Context,
+    check: Annotated[bool, typer.Option("--check", help="Ask the provider whether what is stored is good.")] = False,
+    from_browser: Annotated[
+        Browser | None, typer.Option("--from-browser", help="Store the cookies of a browser that is signed in.")
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option("--profile", help="The browser's profile, name or folder, if not the one used last.")
+    ] = None,
+    stack: SecretOfStack = None,
+    then_sync: ThenSync = False,
+    credentials: CredentialsFile = DEFAULT_CREDENTIALS,
+    api_url: ApiUrl = None,
 ) -> None:
-    """Store pasted values: asked for on a terminal, else read as the secret's JSON document from standard input."""
-    with _answering("gopro"):
-        document = _ask_for_values() if sys.stdin.isatty() else _read_document()
-        document["last_updated"] = format_time(utc_now()) or ""
-        _store(credentials, secret_id).save(Credentials.from_json(document, version=""))
-    _say(f"Stored in {secret_id or credentials}.")
+    """Store the credentials that a sync signs in with: `login` once where it works, else `set` or --from-browser.
+
+    Exit codes: 0 the credentials are good, 2 wrong usage or nothing to read, 3 they are rejected, 4 it could not be
+    found out, 130 interrupted.
+    """
+    if context.invoked_subcommand is not None:
+        sources = [context.get_parameter_source(name) for name in context.params]
+        if any(source and source.name == "COMMANDLINE" for source in sources):
+            raise typer.BadParameter(f"Put the options behind the command: auth {context.invoked_subcommand} …")
+        return
+    if check == (from_browser is not None):
+        raise typer.BadParameter("Give one of --check and --from-browser, or a command: login, set.")
+    with _answering("gopro"), _credentials_place(credentials, stack, api_url) as place:
+        if from_browser:
+            _sign_in(place, read_browser(from_browser, profile))
+            _start_waiting_run(place, then_sync)
+        else:
+            settings = ProviderSettings(place.store, place.leases, place.api_url)
+            account = registry.create("gopro", settings).authenticate()
+            _say(f"The credentials in {place.name} are good: {_size_of(account)}.")
 
 
 @auth.command("login")
 def auth_login(
     credentials: CredentialsFile = DEFAULT_CREDENTIALS,
-    secret_id: Annotated[
-        str | None, typer.Option("--secret-id", help="Secrets Manager secret to write in place of the file.")
-    ] = None,
+    stack: SecretOfStack = None,
     api_url: ApiUrl = None,
 ) -> None:
-    """Sign in with a password, asked for on the terminal and never stored; only the refresh token is kept.
+    """Sign in once with a password, asked for and never stored; the refresh token that is kept renews itself.
 
     It needs a client id and secret of your own and does not work for accounts with two-factor authentication.
     """
     from core.providers.gopro.oauth import sign_in_with_password
 
-    with _answering("gopro"):
+    with _answering("gopro"), _credentials_place(credentials, stack, api_url) as place:
         client_id = typer.prompt("Client id")
         client_secret = typer.prompt("Client secret", hide_input=True, default="", show_default=False)
         username = typer.prompt("E-mail")
         password = typer.prompt("Password", hide_input=True)
-        found = sign_in_with_password(api_url, client_id, client_secret, username, password)
-        _store(credentials, secret_id).save(found)
-    _say(f"Signed in; the refresh token is stored in {secret_id or credentials}.")
+        place.store.save(sign_in_with_password(place.api_url, client_id, client_secret, username, password))
+        _say(f"Signed in; the refresh token is stored in {place.name}.")
 
 
-def _ask_for_values() -> dict[str, str]:
-    token = typer.prompt("gp_access_token", hide_input=True)
-    if len(token) + 1 in _CUT_BY_TERMINALS:
-        raise InvalidInput(
-            "The terminal has cut off what was pasted: it takes no longer line. Put the values into a file as JSON and "
-            "read that: cloud-sync auth set < FILE"
-        )
-    return {
-        "gp_access_token": token,
-        "gp_user_id": typer.prompt("gp_user_id", default="", show_default=False),
-    }
+@auth.command("set")
+def auth_set(
+    credentials: CredentialsFile = DEFAULT_CREDENTIALS,
+    stack: SecretOfStack = None,
+    then_sync: ThenSync = False,
+    api_url: ApiUrl = None,
+) -> None:
+    """Try what a browser gives, and store it if it is good; it is pasted on a terminal or read from standard input.
+
+    In Chrome and Firefox alike: sign in at gopro.com and open the media library. Press F12, tab Network, type
+    api.gopro.com into the filter and load the page again. Right-click one of the requests: Copy (Chrome) or Copy Value
+    (Firefox), then Copy as cURL, for whichever shell.
+
+    A Cookie header does too, or the values of the cookies gp_access_token and gp_user_id (Chrome: tab Application,
+    Firefox: tab Storage), or the JSON document that is stored. Exit codes as of auth.
+    """
+    with _answering("gopro"), _credentials_place(credentials, stack, api_url) as place:
+        _sign_in(place, _ask_for_paste() if sys.stdin.isatty() else read_paste(sys.stdin.read()))
+        _start_waiting_run(place, then_sync)
 
 
-def _read_document() -> dict[str, str]:
-    try:
-        document = json.loads(sys.stdin.read())
-    except ValueError:
-        raise InvalidInput(
-            'Standard input must hold the credentials as JSON: {"gp_access_token": "…", "gp_user_id": "…"}.'
-        ) from None
-    if not isinstance(document, dict):
-        raise InvalidInput("Standard input must hold one JSON object with the credentials.")
+def _ask_for_paste() -> dict[str, Json]:
+    _say(
+        "At gopro.com, signed in: F12, Network, filter api.gopro.com, right-click a request, Copy as cURL. More ways: "
+        "cloud-sync auth set --help"
+    )
+    err.print("Paste it here and press Enter (nothing is shown): ", end="", markup=False, highlight=False)
+    document = read_paste(read_pasted())
+    if document.keys() <= {"gp_access_token", "user_agent"}:
+        document["gp_user_id"] = typer.prompt("gp_user_id", default="", show_default=False, err=True)
     return document
 
 
-def _store(path: Path, secret_id: str | None) -> CredentialStore:
-    if secret_id is None:
-        return FileCredentials(path)
+def _sign_in(place: _CredentialsPlace, document: dict[str, Json]) -> None:
+    from core.sync.sign_in import sign_in
+
+    with _no_tracker() as alone:
+        signed_in = sign_in(
+            document, place.store, utc_now(), provider_name="gopro", base_url=place.api_url, leases=alone
+        )
+    kept = "Stored in" if signed_in.is_new else "Nothing to store, it is already in"
+    _say(f"Signed in: {_size_of(signed_in.account)}. {kept} {place.name}.")
+
+
+def _size_of(account: Account) -> str:
+    told = [f"account {printable(account.user_id)}" if account.user_id else ""]
+    told += [f"{account.media_count:,} media" if account.media_count is not None else ""]
+    told += [f"{account.total_length:,} bytes" if account.total_length is not None else ""]
+    return ", ".join(filter(None, told))
+
+
+def _start_waiting_run(place: _CredentialsPlace, wanted: bool) -> None:
+    if not wanted:
+        return
+    if not place.state_machine:
+        raise InvalidInput("--then-sync starts a run of a deployed stack: name it with --stack.")
     import boto3
-    from botocore.exceptions import BotoCoreError
+
+    from core.stacks import start_waiting_run
+
+    _say(start_waiting_run(boto3.client("stepfunctions"), place.state_machine))
+
+
+@dataclass(frozen=True, slots=True)
+class _CredentialsPlace:
+    """Where credentials are kept, and what belongs to them there."""
+
+    name: str
+    store: CredentialStore
+    leases: Leases
+    api_url: str | None
+    state_machine: str = ""
+
+
+@contextmanager
+def _credentials_place(path: Path, stack: str | None, api_url: str | None) -> Iterator[_CredentialsPlace]:
+    """The secret of a stack, else the file."""
+    if stack is None:
+        with _no_tracker() as alone:
+            yield _CredentialsPlace(str(path), FileCredentials(path), alone, api_url)
+        return
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
 
     from core.credentials.secretsmanager import SecretsManagerCredentials
+    from core.stacks import outputs_of
+    from core.tracker.dynamodb import DynamoTracker
 
     try:
-        return SecretsManagerCredentials(boto3.client("secretsmanager"), secret_id)
+        outputs = outputs_of(boto3.client("cloudformation"), stack)
+        store = SecretsManagerCredentials(boto3.client("secretsmanager"), outputs.secret)
+        leases = DynamoTracker(boto3.client("dynamodb"), outputs.table)
+        name = f"the secret of {stack}"
+        yield _CredentialsPlace(name, store, leases, api_url or outputs.api_url, outputs.state_machine)
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        raise CloudSyncError(
+            f"AWS refuses {error.operation_name} ({code}). Look at what these credentials may do."
+        ) from None
     except BotoCoreError as error:
         raise InvalidInput(f"AWS cannot be asked with the configuration of this shell: {error}") from None
+
+
+@contextmanager
+def _no_tracker() -> Iterator[SqliteTracker]:
+    """Leases for a process that shares them with no other."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield SqliteTracker(Path(folder, "tracker.sqlite3"))
 
 
 def _open_target(to: Path) -> tuple[SqliteTracker, FolderArchive]:
@@ -613,14 +709,12 @@ def _verifier(to: Path | None, stack: str | None, counter: Counter) -> Iterator[
 @contextmanager
 def _tracker_to_read(to: Path) -> Iterator[SqliteTracker]:
     """The target's tracker; an empty one if there is no backup yet, so that planning leaves nothing behind."""
-    import tempfile
-
     path = to / STATE_FOLDER / "tracker.sqlite3"
     if path.exists():
         yield SqliteTracker(path)
         return
-    with tempfile.TemporaryDirectory() as folder:
-        yield SqliteTracker(Path(folder, "tracker.sqlite3"))
+    with _no_tracker() as empty:
+        yield empty
 
 
 def _library(to: Path | None, stack: str | None, provider: str) -> Library:

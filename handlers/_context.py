@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from core.credentials.base import CredentialStore
     from core.model import Json
     from core.providers.base import Provider
+    from core.sync.notify import Notification
     from core.tracker.dynamodb import DynamoTracker
     from core.transfer import Engine
 
@@ -140,6 +141,13 @@ def provider(name: str) -> Provider:
             leases=tracker(),
             base_url=environment("GOPRO_API_URL") if name == "gopro" else None,
         ),
+    )
+
+
+def tell(notification: Notification) -> None:
+    """Send a message to the people who are subscribed to the alerts."""
+    boto3.client("sns", config=CLIENT_CONFIG).publish(
+        TopicArn=environment("ALERT_TOPIC_ARN"), Subject=notification.subject, Message=notification.message
     )
 
 

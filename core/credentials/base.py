@@ -102,7 +102,7 @@ def _header_safe(name: str, value: str) -> str:
 
 
 class CredentialStore(Protocol):
-    """Where the credentials are kept, with the version before the current one."""
+    """Where the credentials are kept, with the version before the current one where that may be needed."""
 
     def current(self, *, fresh: bool = False) -> Credentials:
         """The credentials in force; `fresh` looks past any cache."""
@@ -113,5 +113,8 @@ class CredentialStore(Protocol):
         ...
 
     def save(self, credentials: Credentials) -> Credentials:
-        """Store new credentials, keep those in force as previous, and give the new ones back with their version."""
+        """Store new credentials and give them back with their version.
+
+        Those in force are kept as previous at least where both can renew themselves.
+        """
         ...

@@ -16,7 +16,12 @@ _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 class FileCredentials:
-    """The JSON document at `path` (mode 600); the version before it lies beside as `NAME.previous`."""
+    """The JSON document at `path` (mode 600).
+
+    Only where both can renew themselves is the version before it kept, beside it as `NAME.previous`: there it saves a
+    sign-in whose newest refresh token was lost. A pasted token that has been replaced is of no use to anybody but a
+    thief.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,13 +42,23 @@ class FileCredentials:
             return None  # a placeholder, or nothing that could be read
 
     def save(self, credentials: Credentials) -> Credentials:
-        """Store new credentials and keep those in force as previous."""
+        """Store new credentials; those in force become the previous ones where both can renew themselves."""
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if self._path.exists():
+        kept = credentials.can_renew and self._can_renew()
+        if kept:
             _write(self._previous_path, self._path.read_bytes())
         content = json.dumps(credentials.to_json() | {"saved": token_hex(8)}, indent=1).encode()
         _write(self._path, content)
+        if not kept:
+            self._previous_path.unlink(missing_ok=True)
         return credentials.with_version(_version(content))
+
+    def _can_renew(self) -> bool:
+        """Whether what is in force now could renew itself."""
+        try:
+            return self.current().can_renew
+        except (CredentialsRejected, InvalidInput):
+            return False
 
     @property
     def _previous_path(self) -> Path:

@@ -26,6 +26,7 @@ ALLOWED = {
     "core.sync": FLAT | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
     "core.verify": FLAT | {"core.archive", "core.sync", "core.tracker"},
     "core.cli_view": FLAT | {"core.sync", "core.verify"},
+    "core.cli_paste": set[str](),
     "core.restore": FLAT | {"core.archive", "core.tracker"},
     "core.cli_restore_view": FLAT | {"core.archive", "core.restore"},
     "core.cost": FLAT | {"core.archive", "core.transfer"},
@@ -41,7 +42,7 @@ SIBLINGS = [
     {"core.archive.s3_inventory", "core.archive.folder_inventory"},
     {"core.archive.s3_retrieval", "core.archive.folder_retrieval"},
     {"core.tracker.dynamodb", "core.tracker.sqlite"},
-    {"core.credentials.secretsmanager", "core.credentials.file"},
+    {"core.credentials.secretsmanager", "core.credentials.file", "core.credentials.memory"},
 ]
 
 LAMBDA_ONLY = {"aws_lambda_powertools", "aws_xray_sdk"}

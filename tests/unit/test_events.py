@@ -16,7 +16,7 @@ from core.sync.plan import Plan
 from core.sync.request import Run, SyncRequest
 from core.verify import Report, Verification
 from handlers._answers import run_of_execution
-from tests.unit.test_template import function
+from tests.unit.test_template import function, properties
 from tests.unit.test_workflow_definition import invoked_function, steps, verification
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +30,8 @@ READ: dict[str, Callable[[Any], Any]] = {
     "request": lambda told: SyncRequest.from_json(told).to_json(),
     "video": lambda told: Medium.from_json(told).to_json(),
     "plan": lambda told: told | {"plan": Plan.from_json(told["plan"]).to_json()},
+    "provider": lambda told: SyncRequest.from_json({"provider": told}).provider,
+    "hours_ahead": float,
     "progress": lambda told: told and Report.from_json(told).to_json(),
 }
 
@@ -52,7 +54,10 @@ def event(module: str) -> dict[str, Any]:
 
 
 def payload(module: str) -> dict[str, Any]:
-    """What the state machine gives to the function of a module; paths stand for what they point to."""
+    """What the state machine or a schedule gives to the function of a module; paths stand for what they point to."""
+    if module == "check_credentials":
+        scheduled: dict[str, Any] = json.loads(properties("CredentialsCheckSchedule")["Target"]["Input"])
+        return scheduled
     invoking = [*steps().values(), verification()["VerifyArchive"]]
     (state,) = [state for state in invoking if function(invoked_function(state))["Handler"].split(".")[1] == module]
     found: dict[str, Any] = without_path_marks(state["Parameters"]["Payload"])

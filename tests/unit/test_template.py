@@ -27,6 +27,7 @@ PARAMETERS = {
     "ScheduleExpression": "cron(0 2 * * ? *)",
     "ScheduleTimezone": "Europe/Berlin",
     "VerifyScheduleExpression": "cron(0 8 ? * SUN *)",
+    "CredentialsCheckExpression": "cron(0 20 * * ? *)",
     "ScheduleState": "ENABLED",
     "AlertEmail": "",
     "ArchiveAfterDays": 7,
@@ -56,6 +57,7 @@ FUNCTIONS = {
     "MarkFailedFunction": "handlers.mark_failed.handler",
     "SummarizeFunction": "handlers.summarize.handler",
     "VerifyFunction": "handlers.verify.handler",
+    "CheckCredentialsFunction": "handlers.check_credentials.handler",
 }
 
 #: The roles that no function takes, and who takes them.
@@ -64,6 +66,7 @@ SERVICES = {
     "VerifyStateMachineRole": "states.amazonaws.com",
     "ScheduleRole": "scheduler.amazonaws.com",
     "VerifyScheduleRole": "scheduler.amazonaws.com",
+    "CredentialsScheduleRole": "scheduler.amazonaws.com",
 }
 
 ROLES = {name.replace("Function", "Role") for name in FUNCTIONS} | set(SERVICES)
@@ -463,7 +466,7 @@ def test_nobody_can_delete_what_is_archived() -> None:
 
 def test_only_the_steps_that_talk_to_the_provider_can_read_its_credentials() -> None:
     readers = {role for role in ROLES if "secretsmanager:GetSecretValue" in actions(role)}
-    assert readers == {"AuthenticateRole", "PlanRole", "TransferRole"}
+    assert readers == {"AuthenticateRole", "PlanRole", "TransferRole", "CheckCredentialsRole"}
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))
@@ -504,6 +507,29 @@ def test_a_verification_can_neither_write_an_original_nor_delete_anything() -> N
         if "-videos/" in json.dumps(statement["Resource"]):
             assert statement["Action"] == ["s3:GetObject", "s3:AbortMultipartUpload"]
     assert not [action for action in actions("VerifyRole") if "Delete" in action and not action.startswith("ec2:")]
+
+
+def test_the_credentials_are_checked_in_the_evening_with_a_warning_and_each_hour_without() -> None:
+    evening, hourly = properties("CredentialsCheckSchedule"), properties("CredentialsWatchSchedule")
+    assert evening["ScheduleExpression"] == {"Ref": "CredentialsCheckExpression"}
+    assert evening["ScheduleExpressionTimezone"] == {"Ref": "ScheduleTimezone"}
+    assert hourly["ScheduleExpression"] == "rate(1 hour)"
+    for schedule, hours_ahead in ((evening, 8), (hourly, None)):
+        target = schedule["Target"]
+        assert schedule["State"] == {"Ref": "ScheduleState"}
+        assert target["Arn"] == {"Fn::GetAtt": ["CheckCredentialsFunction", "Arn"]}
+        assert target["RoleArn"] == {"Fn::GetAtt": ["CredentialsScheduleRole", "Arn"]}
+        assert target["DeadLetterConfig"] == properties("SyncSchedule")["Target"]["DeadLetterConfig"]
+        assert json.loads(target["Input"]) == {"provider": "gopro", "hours_ahead": hours_ahead}
+
+
+def test_the_evening_s_check_looks_as_far_ahead_as_the_next_sync() -> None:
+    parameters = template()["Parameters"]
+    (checked_at, synced_at) = (
+        int(parameters[name]["Default"].split()[1]) for name in ("CredentialsCheckExpression", "ScheduleExpression")
+    )
+    ahead = json.loads(properties("CredentialsCheckSchedule")["Target"]["Input"])["hours_ahead"]
+    assert (synced_at - checked_at) % 24 < ahead
 
 
 def test_an_email_address_is_subscribed_when_there_is_one() -> None:
