@@ -494,8 +494,7 @@ def _ask_for_paste() -> dict[str, Json]:
         "At gopro.com, signed in: F12, Network, filter api.gopro.com, right-click a request, Copy as cURL. More ways: "
         "cloud-sync auth set --help"
     )
-    err.print("Paste it here and press Enter (nothing is shown): ", end="", markup=False, highlight=False)
-    document = read_paste(read_pasted())
+    document = read_paste(read_pasted("Paste it here and press Enter (nothing is shown): "))
     if document.keys() <= {"gp_access_token", "user_agent"}:
         document["gp_user_id"] = typer.prompt("gp_user_id", default="", show_default=False, err=True)
     return document

@@ -21,17 +21,19 @@ _ASK, _NO_MORE = "\x1b[?2004h", "\x1b[?2004l"
 _INTERRUPT, _END_OF_FILE = b"\x03", b"\x04"
 
 
-def read_pasted() -> str:
-    """What is pasted or typed, up to the paste's end, to Enter and silence, or to Ctrl-D.
+def read_pasted(question: str) -> str:
+    """Ask, and give what is pasted or typed, up to the paste's end, to Enter and silence, or to Ctrl-D.
 
     Nothing of it is shown, and what comes too late is discarded: it must not reach the shell.
     """
     if os.name != "posix":
         from getpass import getpass
 
+        print(question, file=sys.stderr)
         return "\n".join(iter(lambda: getpass(""), ""))
     descriptor = sys.stdin.fileno()
     with _quiet(descriptor):
+        print(question, end=_ASK, file=sys.stderr, flush=True)  # only now: whoever sees it may paste at once
         return _read(descriptor).decode(errors="replace")
 
 
@@ -43,7 +45,6 @@ def _quiet(descriptor: int) -> Iterator[None]:
     quiet = termios.tcgetattr(descriptor)
     quiet[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG)
     termios.tcsetattr(descriptor, termios.TCSADRAIN, quiet)
-    print(_ASK, end="", file=sys.stderr, flush=True)
     try:
         yield
     finally:

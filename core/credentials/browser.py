@@ -1,10 +1,13 @@
 """Reads the cookies of a browser in which the user stays signed in, with yt-dlp's reader, the best kept there is.
 
-The extra `browser` brings it; nothing else of this project needs it.
+The extra `browser` brings it; nothing else of this project needs it. It works in a process of its own (this module as a
+program), since yt-dlp changes the HTTP libraries of the process that it is in.
 """
 
 from __future__ import annotations
 
+import json
+import subprocess
 import sys
 from enum import StrEnum
 
@@ -35,33 +38,31 @@ def read_browser(browser: Browser, profile: str | None = None) -> dict[str, Json
     `profile` is its name or folder; without it the one used last. `InvalidInput` if there is no such browser here or if
     nobody is signed in with it. The browser may be running: a copy is read and deleted again.
     """
+    command = [sys.executable, "-m", "core.credentials.browser", browser.value, profile or ""]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    title = browser.value.capitalize()
     try:
-        from yt_dlp.cookies import extract_cookies_from_browser
-    except ImportError:
-        raise InvalidInput(
-            "To read a browser one more package is needed. In the folder of Cloud Sync: pip install '.[browser]'"
-        ) from None
-    title, remarks = browser.value.capitalize(), _Remarks()
-    try:
-        jar = extract_cookies_from_browser(browser.value, profile, remarks)
-    except FileNotFoundError:
-        where = f"no profile {profile} of {title}" if profile else f"no {title}"
-        raise InvalidInput(f"There is {where} with cookies for this user on this machine.") from None
-    except Exception as fault:
-        # `from None`: what a reader of cookies trips over may be a cookie.
-        raise CloudSyncError(f"The cookies of {title} could not be read ({type(fault).__name__}).{remarks}") from None
-    found = {one.name: one.value for one in jar if one.name in _NAMES and one.value and _is_ours(one.domain)}
-    if "gp_access_token" not in found:
-        raise InvalidInput(
-            f"{title} holds no gp_access_token. Sign in at gopro.com with it; if you use several profiles, name one "
-            f"with --profile.{remarks}{_about_windows(browser)}"
-        )
-    return found
-
-
-def _is_ours(domain: str) -> bool:
-    domain = domain.lstrip(".").lower()
-    return domain == DOMAIN or domain.endswith(f".{DOMAIN}")
+        told = json.loads(done.stdout)
+    except ValueError:
+        # `from None`: the decoder's error holds what was read.
+        raise CloudSyncError(f"The cookies of {title} could not be read (exit code {done.returncode}).") from None
+    remarks = f" ({told['remarks']})" if told.get("remarks") else ""
+    match told:
+        case {"found": {"gp_access_token": _} as found}:
+            return dict(found)
+        case {"found": _}:
+            raise InvalidInput(
+                f"{title} holds no gp_access_token. Sign in at gopro.com with it; if you use several profiles, "
+                f"name one with --profile.{remarks}{_about_windows(browser)}"
+            )
+        case {"fault": "ModuleNotFoundError"}:
+            raise InvalidInput(
+                "To read a browser one more package is needed. In the folder of Cloud Sync: pip install '.[browser]'"
+            )
+        case {"fault": "FileNotFoundError"}:
+            where = f"no profile {profile} of {title}" if profile else f"no {title}"
+            raise InvalidInput(f"There is {where} with cookies for this user on this machine.")
+    raise CloudSyncError(f"The cookies of {title} could not be read: {told['fault']}.{remarks}")
 
 
 def _about_windows(browser: Browser) -> str:
@@ -73,20 +74,37 @@ def _about_windows(browser: Browser) -> str:
 class _Remarks:
     """Takes what the reader has to say, to be told only if nothing is found."""
 
-    def __init__(self) -> None:
-        self._last = ""
-
-    def __str__(self) -> str:
-        return f" ({self._last[:200]})" if self._last else ""
+    last = ""
 
     def debug(self, message: str) -> None:
         """How it goes: not told."""
 
-    def info(self, message: str) -> None:
-        """How it goes: not told."""
+    info = debug
 
     def warning(self, message: str, only_once: bool = False) -> None:
         """What may be why nothing is found."""
-        self._last = message
+        self.last = message[:200]
 
     error = warning
+
+
+def _tell(browser: str, profile: str) -> dict[str, Json]:
+    """What a browser holds, for `read_browser`; of a fault no more than its name, since its text may hold a cookie."""
+    remarks = _Remarks()
+    try:
+        from yt_dlp.cookies import extract_cookies_from_browser
+
+        jar = extract_cookies_from_browser(browser, profile or None, remarks)
+    except Exception as fault:
+        return {"fault": type(fault).__name__, "remarks": remarks.last}
+    found = {one.name: one.value for one in jar if one.name in _NAMES and one.value and _is_ours(one.domain)}
+    return {"found": found, "remarks": remarks.last}
+
+
+def _is_ours(domain: str) -> bool:
+    domain = domain.lstrip(".").lower()
+    return domain == DOMAIN or domain.endswith(f".{DOMAIN}")
+
+
+if __name__ == "__main__":
+    print(json.dumps(_tell(*sys.argv[1:])))
