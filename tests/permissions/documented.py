@@ -67,6 +67,10 @@ def needs(role: str) -> list[Need]:
             return list(_of_schedule("SyncSchedule", "the nightly run"))
         case "VerifyScheduleRole":
             return list(_of_schedule("VerifySchedule", "the weekly verification"))
+        case "CredentialsScheduleRole":
+            return list(
+                _of_schedule("CredentialsCheckSchedule", "the check of the credentials", "lambda:InvokeFunction")
+            )
         case _:
             return list(_of_function(role))
 
@@ -145,8 +149,8 @@ def _states(machine: dict[str, Any]) -> Iterator[dict[str, Any]]:
             yield from _states(state["ItemProcessor"])
 
 
-def _of_schedule(name: str, purpose: str) -> Iterator[Need]:
+def _of_schedule(name: str, purpose: str, action: str = "states:StartExecution") -> Iterator[Need]:
     target = properties(name)["Target"]
-    yield Need("states:StartExecution", written(target["Arn"]), purpose)
+    yield Need(action, written(target["Arn"]), purpose)
     yield Need("sqs:SendMessage", written(target["DeadLetterConfig"]["Arn"]), "runs that could not be started")
     yield from _key("sqs")

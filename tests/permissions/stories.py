@@ -335,6 +335,26 @@ def verifying(world: World, missing: Grant | None) -> None:
     require(world.stack.statuses() == {MEDIA_ID: "COMPLETED"}, "not recorded")
 
 
+@story(
+    "CheckCredentialsRole",
+    "secretsmanager:GetSecretValue",
+    "secretsmanager:PutSecretValue",
+    "dynamodb:GetItem",
+    "dynamodb:PutItem",
+    "dynamodb:DeleteItem",
+    "sns:Publish",
+)
+def checking_credentials(world: World, _: Grant | None) -> None:
+    """The sign-in is renewed, the life of a token noted, and a dead one told."""
+    world.renewing()
+    require(world.call("check_credentials")["outcome"] == "good", "not signed in")
+    world.was_renewed()
+    world.stack.put_secret(world.cloud.pasted())
+    world.cloud.tokens.clear()
+    require(world.call("check_credentials")["outcome"] == "dead", "a dead token is taken for a good one")
+    require([one["Subject"] for one in world.stack.messages()] != [], "nobody was told")
+
+
 def mended(world: World, missing: Grant | None) -> set[str]:
     """What a verification in two days mends with the role of its function."""
     signs, outputs = world.roles.copy("VerifyRole", without=missing), world.stack.outputs
