@@ -126,7 +126,7 @@ class Stack:
         return {one["LogicalResourceId"]: one["PhysicalResourceId"] for one in summaries}
 
     def put_secret(self, document: Mapping[str, str]) -> None:
-        """Store credentials as `cloud-sync auth set --secret-id` does."""
+        """Store credentials as `cloud-sync auth set --stack` does."""
         self.emulator.client("secretsmanager").put_secret_value(
             SecretId=self.outputs["CredentialsSecretArn"], SecretString=json.dumps(document)
         )
