@@ -45,6 +45,8 @@ RENEWING = Credentials(
     client_secret=f"{SECRET}-client-secret",
 )
 
+RENEWED_ITSELF = replace(RENEWING, refresh_token=f"{SECRET}-refresh-2")
+
 #: As the template writes it.
 PLACEHOLDER = '{"gp_access_token": "REPLACE_ME", "gp_user_id": "REPLACE_ME", "last_updated": "1970-01-01T00:00:00Z"}'
 REMEDY = r"gp_access_token and gp_user_id.*`cloud-sync auth set`"
@@ -149,8 +151,8 @@ def test_the_first_that_is_saved_has_none_before_it(store: CredentialStore) -> N
 
 
 def test_those_before_are_kept_as_previous(store: CredentialStore) -> None:
-    first = store.save(PASTED)
-    second = store.save(RENEWED)
+    first = store.save(RENEWING)
+    second = store.save(RENEWED_ITSELF)
     assert (store.current(), store.previous()) == (second, first)
     third = store.save(RENEWING)
     assert (store.current(), store.previous()) == (third, second)
@@ -254,8 +256,8 @@ def careless_user() -> Iterator[None]:
 def test_only_their_owner_can_read_the_files(tmp_path: Path) -> None:
     path = tmp_path / "new" / "credentials.json"
     store = FileCredentials(path)
-    store.save(PASTED)
-    store.save(RENEWED)
+    store.save(RENEWING)
+    store.save(RENEWED_ITSELF)
     modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
     assert modes == {"credentials.json": 0o600, "credentials.json.previous": 0o600}
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -272,9 +274,22 @@ def test_a_file_that_others_can_reach_is_refused_with_what_to_do(file: File, mod
     assert file.store.current().gp_access_token == PASTED.gp_access_token
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(PASTED, RENEWED), (RENEWING, PASTED), (PASTED, RENEWING)],
+    ids=["pasted twice", "pasted after renewing", "renewing after pasted"],
+)
+def test_nothing_is_left_of_what_could_renew_nothing(file: File, before: Credentials, after: Credentials) -> None:
+    for one in (RENEWING, RENEWED_ITSELF, before, after):
+        file.store.save(one)
+    assert file.store.previous() is None
+    assert [one.name for one in file.path.parent.iterdir()] == ["credentials.json"]
+    assert file.store.current() == after.with_version(file.store.current().version)
+
+
 def test_a_previous_file_that_others_can_reach_is_refused(file: File) -> None:
-    file.store.save(PASTED)
-    file.store.save(RENEWED)
+    file.store.save(RENEWING)
+    file.store.save(RENEWED_ITSELF)
     file.previous_path.chmod(0o644)
     with pytest.raises(InvalidInput, match="chmod 600"):
         file.store.previous()
@@ -312,14 +327,14 @@ def die_at_last(*arguments, real=getattr(os, sys.argv[2])):
     return real(*arguments)
 
 setattr(os, sys.argv[2], die_at_last)
-store.save(Credentials(gp_access_token="never"))
+store.save(Credentials(gp_access_token="never", refresh_token="never", client_id="mine"))
 """
 
 
 @pytest.mark.parametrize("call", [1, 2], ids=["while those in force are kept", "while the new ones are written"])
 @pytest.mark.parametrize("function", ["fsync", "replace"])
 def test_a_saving_that_is_killed_leaves_those_in_force_readable(file: File, function: str, call: int) -> None:
-    first, second = file.store.save(PASTED), file.store.save(RENEWED)
+    first, second = file.store.save(RENEWING), file.store.save(RENEWED_ITSELF)
     arguments = [sys.executable, "-c", KILLED, str(file.path), function, str(call)]
     killed = subprocess.run(arguments, cwd=ROOT, check=False)
     assert killed.returncode == -signal.SIGKILL
