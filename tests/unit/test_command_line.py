@@ -486,7 +486,7 @@ def test_exit_code_3_says_that_the_credentials_are_rejected_and_nothing_is_archi
     assert cli.statuses() == {}
     assert cloud.counts.bytes_served.total() == 0
 
-    cli.run("auth", "set", typed=json.dumps(cloud.pasted()))
+    assert cli.run("auth", "set", "--api-url", cloud.url, typed=json.dumps(cloud.pasted())).code == 0
     assert cli.sync().code == 0
     assert cli.backup.archived() == wanted(cloud.media)
 
@@ -509,7 +509,7 @@ def test_exit_code_3_says_that_the_credentials_died_on_the_way_and_the_next_run_
     assert set(cli.statuses().values()) == {"COMPLETED", "PENDING"}
 
     cloud.quirks.token_lifetime_requests = None
-    cli.run("auth", "set", typed=json.dumps(cloud.pasted()))
+    assert cli.run("auth", "set", "--api-url", cloud.url, typed=json.dumps(cloud.pasted())).code == 0
     require_that_the_next_run_goes_on(cli)
 
 
