@@ -73,6 +73,25 @@ def visit_with_firefox(home: Path, folder: Path, cookies: Mapping[str, str]) -> 
         _run(home, FIREFOX, "--headless", "--profile", str(folder), "--screenshot", str(home / "seen.png"), page)
 
 
+@contextmanager
+def running_firefox(home: Path, folder: Path, cookies: Mapping[str, str]) -> Iterator[None]:
+    """Firefox, signed in and left open."""
+    assert FIREFOX
+    folder.mkdir(parents=True)
+    (folder / "user.js").write_text(_PREFERENCES)
+    with website(cookies) as port:
+        command = [FIREFOX, "--headless", "--profile", str(folder), f"http://gopro.com:{port}/"]
+        running = subprocess.Popen(
+            command, env=_environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        try:
+            yield
+            assert running.poll() is None, "it has ended by itself"
+        finally:
+            running.terminate()
+            running.wait(30)
+
+
 def visit_with_chromium(home: Path, folder: Path, cookies: Mapping[str, str]) -> None:
     """Sign in with Chromium, whose user data are in `folder`."""
     assert CHROMIUM
@@ -85,6 +104,11 @@ def visit_with_chromium(home: Path, folder: Path, cookies: Mapping[str, str]) ->
 
 
 def _run(home: Path, *command: str) -> None:
-    environment = {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
-    done = subprocess.run(command, env=environment, cwd=home, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        command, env=_environment(home), cwd=home, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {"HOME": str(home), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"}

@@ -7,9 +7,11 @@ program), since yt-dlp changes the HTTP libraries of the process that it is in.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from enum import StrEnum
+from pathlib import Path
 
 from core.errors import CloudSyncError, InvalidInput
 from core.model import Json
@@ -91,6 +93,7 @@ class _Remarks:
 def _tell(browser: str, profile: str) -> dict[str, Json]:
     """What a browser holds, for `read_browser`; of a fault no more than its name, since its text may hold a cookie."""
     remarks = _Remarks()
+    shutil.copy = _copy_with_log  # type: ignore[assignment]
     try:
         from yt_dlp.cookies import extract_cookies_from_browser
 
@@ -99,6 +102,13 @@ def _tell(browser: str, profile: str) -> dict[str, Json]:
         return {"fault": type(fault).__name__, "remarks": remarks.last}
     found = {one.name: one.value for one in jar if one.name in _NAMES and one.value and _is_ours(one.domain)}
     return {"found": found, "remarks": remarks.last}
+
+
+def _copy_with_log(source: str, target: str) -> str:
+    """What yt-dlp copies a database with; it forgets the log, and only there a running Firefox has its new cookies."""
+    if Path(f"{source}-wal").exists():
+        shutil.copy2(f"{source}-wal", f"{target}-wal")
+    return shutil.copy2(source, target)
 
 
 def _is_ours(domain: str) -> bool:

@@ -12,10 +12,10 @@ import pytest
 
 from core.credentials.browser import Browser, read_browser
 from core.errors import CloudSyncError, InvalidInput
-from tests.browsers import CHROMIUM, FIREFOX, visit_with_chromium, visit_with_firefox
+from tests.browsers import CHROMIUM, FIREFOX, running_firefox, visit_with_chromium, visit_with_firefox
 from tests.gopro_cloud import GoProCloud, many_small
 from tests.unit.test_auth_command_line import GOOD, stored
-from tests.unit.test_command_line import CommandLine
+from tests.unit.test_command_line import CommandLine, until
 
 NOW = int(time.time())
 TOKEN = "eyJhbGciOiJSU0EtT0FFUCJ9.a-token.that.is.kept"
@@ -81,6 +81,16 @@ def test_the_cookies_of_a_real_browser_sign_in(
     assert stored(cli.credentials) == document
 
 
+@needs_firefox
+def test_the_cookies_of_a_firefox_that_is_running_sign_in(cli: CommandLine, cloud: GoProCloud) -> None:
+    pasted = cloud.pasted()
+    with running_firefox(cli.home, cli.home / FIREFOX_PROFILE, pasted):
+        until(lambda: cli.run("auth", "--from-browser", "firefox").code == 0, timeout=60)
+        log = cli.home / FIREFOX_PROFILE / "cookies.sqlite-wal"
+        assert pasted["gp_access_token"].encode() in log.read_bytes()
+    assert stored(cli.credentials).items() >= pasted.items()
+
+
 # ------------------------------------------------------------------------------ profiles of their form
 
 Cookie = tuple[str, str, str]
@@ -123,6 +133,17 @@ def test_the_cookies_of_gopro_and_of_nobody_else_are_read(home: Path, host: str)
     ]
     firefox_profile(home, [*cookies, *reversed(cookies[3:])])
     assert read_browser(Browser.FIREFOX) == {"gp_access_token": TOKEN, "gp_user_id": "u"}
+
+
+def test_cookies_that_a_running_browser_has_only_in_its_log_are_read(home: Path) -> None:
+    firefox_profile(home, [(".gopro.com", "gp_access_token", f"{TOKEN}-of-yesterday")])
+    path = home / FIREFOX_PROFILE / "cookies.sqlite"
+    running = sqlite3.connect(path, isolation_level=None)
+    running.execute("PRAGMA journal_mode = WAL")
+    running.execute("UPDATE moz_cookies SET value = ?", (TOKEN,))
+    assert f"{TOKEN}-of-yesterday".encode() in path.read_bytes()
+    assert read_browser(Browser.FIREFOX) == {"gp_access_token": TOKEN}
+    running.close()
 
 
 def test_a_profile_can_be_named(home: Path) -> None:

@@ -26,6 +26,7 @@ from tests.unit.test_template import properties
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONS = [
     "AuthenticateFunction",
+    "CheckCredentialsFunction",
     "MarkFailedFunction",
     "PlanFunction",
     "SummarizeFunction",
