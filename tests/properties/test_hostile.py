@@ -470,7 +470,6 @@ def test_hostile_media_break_nothing_and_keep_no_other_from_arriving(
         assert {path.name.partition("-")[0] for path in home.iterdir()} == {
             "backup",
             "credentials.json",
-            "credentials.json.previous",
             "precious",
             "tracker.sqlite3",
         }
