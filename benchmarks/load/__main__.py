@@ -27,7 +27,7 @@ def load(
     libraries: Counts = "1000,10000,100000",
     results: Annotated[Path, typer.Option("--results", help="Where JSON, table and chart go.")] = RESULTS,
 ) -> None:
-    """Whole syncs of `sizes` media; the first plan, and a day's five new media, of libraries of `libraries`."""
+    """The first plan, and a day's five new media, of libraries of `libraries`; whole syncs of `sizes` media."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     console.print("sam build", style="dim")
     build()
@@ -40,12 +40,12 @@ def load(
     try:
         with tempfile.TemporaryDirectory() as folder:
             log = Path(folder, "emulator.log")
-            for count in _numbers(sizes):
-                figures.append(cases.whole_sync(count, log, say))
-                say(_line(figures[-1]))
             for count in _numbers(libraries):
                 figures += cases.first_plan_and_day(count, log, say)
                 say(_line(figures[-2]))
+                say(_line(figures[-1]))
+            for count in _numbers(sizes):
+                figures.append(cases.whole_sync(count, log, say))
                 say(_line(figures[-1]))
     except NotReady as failed:
         console.print(str(failed), style="red", markup=False)
