@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-alone test-deployed chaos mutants load lint permissions sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-alone test-deployed chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -75,6 +75,9 @@ lint: setup $(AUDIT_VENV)/.ready
 
 permissions: setup  ## docs/permissions.md, from the template
 	$(PY) -m tests.permissions
+
+diagram: setup  ## the state machine in README.md, from its definition
+	$(PY) -m scripts.diagram
 
 sbom: setup  ## docs/sbom.json, from requirements-lambda.txt
 	$(PY) -m scripts.sbom

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from enum import IntEnum
+from importlib.metadata import version
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -52,7 +53,6 @@ DEFAULT_CREDENTIALS = Path(typer.get_app_dir("cloud-sync", force_posix=True)) / 
 CACHE = DEFAULT_CREDENTIALS.with_name("catalog")
 
 app = typer.Typer(
-    help="Back up a cloud media library, every original byte for byte.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -62,6 +62,21 @@ app.add_typer(auth, name="auth")
 
 out = Console(emoji=False, width=None if sys.stdout.isatty() else 160)
 err = Console(stderr=True, emoji=False)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        out.print(f"cloud-sync {version('cloud-sync')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def main_options(
+    _: Annotated[
+        bool, typer.Option("--version", help="Say which version this is.", callback=_say_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Back up a cloud media library, every original byte for byte."""
 
 
 class Exit(IntEnum):
@@ -76,7 +91,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-Target = Annotated[Path, typer.Option("--to", help="Folder of the backup; made if it is not there.", file_okay=False)]
+Target = Annotated[
+    Path,
+    typer.Option("--to", help="Folder of the backup; made if it is not there, in a folder that is.", file_okay=False),
+]
 CredentialsFile = Annotated[
     Path, typer.Option("--credentials", help="File with the credentials (mode 600).", envvar="CLOUD_SYNC_CREDENTIALS")
 ]
@@ -128,7 +146,7 @@ def sync(
     from core.cli_view import Progress, print_failure, print_summary
 
     request = SyncRequest(provider, full_scan, max_items, tuple(media_id) if media_id else None)
-    with _answering(provider), _only_process(to), Progress(err, quiet=as_json) as progress:
+    with _answering(provider), _only_sync(to), Progress(err, quiet=as_json) as progress:
         tracker, archive = _open_target(to)
         archive.clean_partials()
         tracker.forget_leases()
@@ -774,6 +792,15 @@ def _exit_code(summary: Summary) -> Exit:
     if summary.failure:
         return Exit.CREDENTIALS_REJECTED if summary.failure.outcome == "credentials_rejected" else Exit.FAULT
     return Exit.PARTIAL_FAILURE if summary.status == "PARTIAL_FAILURE" else Exit.OK
+
+
+@contextmanager
+def _only_sync(to: Path) -> Iterator[None]:
+    """The only sync into a folder. A new one is made only in a folder that is there: a disk may not be mounted."""
+    if not to.absolute().parent.exists():
+        raise InvalidInput(f"{to.parent} is not there. Mount the disk that it is on, or make it, and run this again.")
+    with _only_process(to):
+        yield
 
 
 @contextmanager

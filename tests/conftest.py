@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -20,6 +21,9 @@ os.environ.update(
     AWS_EC2_METADATA_DISABLED="true",
 )
 
+
+# What is started here hears Ctrl-C, also where a shell in the background has told this process to ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("shared machine", deadline=None)
 settings.load_profile("shared machine")

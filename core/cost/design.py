@@ -25,6 +25,7 @@ _FUNCTIONS = MappingProxyType(
         "PlanFunction": Function(memory=1024, calls=1, seconds=10, weekly_seconds_a_medium=1 / 50),
         "SummarizeFunction": Function(memory=512, calls=1, seconds=5),
         "MarkFailedFunction": Function(memory=256, calls=1, seconds=3),
+        "CheckCredentialsFunction": Function(memory=256, calls=25, seconds=4),
         "VerifyFunction": Function(memory=1769, calls=1 / 7, seconds=10, weekly_seconds_a_medium=1 / 100),
     }
 )
@@ -54,7 +55,7 @@ class Design:
     dashboards: int = 1
     secrets: int = 1
     keys: int = 0
-    schedules: int = 2
+    scheduled_starts_a_day: int = 27
 
 
 DESIGN = Design()

@@ -319,9 +319,8 @@ class _Reckoning:
         yield self._line("KMS", "encrypting and decrypting", "calls", prices.KMS_REQUEST, key_calls)
         yield self._line("SNS", "messages", "messages", prices.SNS_PUBLISH, lambda _: assumed.messages_a_month)
         yield self._line("SNS", "e-mails", "messages", prices.SNS_EMAIL, lambda _: assumed.messages_a_month)
-        yield self._line(
-            "Scheduler", "starts", "starts", prices.SCHEDULED_START, lambda _: design.schedules * assumed.runs_a_month
-        )
+        starts = design.scheduled_starts_a_day * prices.DAYS_OF_A_MONTH
+        yield self._line("Scheduler", "starts", "starts", prices.SCHEDULED_START, lambda _: starts)
 
     # ----------------------------------------------------------------- counting
     def originals(self) -> Holding:

@@ -78,7 +78,7 @@ class Assumptions:
     reads: int = 12
     record_bytes: int = 1024
     secret_calls: int = 1
-    secret_calls_a_run: int = 5
+    secret_calls_a_run: int = 30
     key_calls: int = 4
     key_calls_a_run: int = 50
     log_bytes: int = 6000

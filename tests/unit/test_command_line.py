@@ -16,6 +16,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -612,6 +613,18 @@ def test_a_second_sync_into_the_same_folder_is_refused_while_the_first_goes_on(
     assert cli.end(first).code == 0
     assert cli.backup.archived() == wanted(cloud.media)
     assert cloud.counts.downloads.total() == 6
+
+
+def test_no_backup_is_begun_where_its_disk_is_not_mounted(cli: CommandLine) -> None:
+    disk = cli.home / "disk"
+    refused = cli.run("sync", "--to", str(disk / "backup"))
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.told == f"{disk} is not there. Mount the disk that it is on, or make it, and run this again."
+    assert not disk.exists()
+
+
+def test_the_command_says_its_version(cli: CommandLine) -> None:
+    assert cli.run("--version") == Ended(0, f"cloud-sync {version('cloud-sync')}\n", "")
 
 
 # ------------------------------------------------------------------------------ on a terminal and in a pipe
