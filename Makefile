@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-alone test-deployed chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-alone test-workflow test-permissions chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -54,14 +54,18 @@ mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WO
 load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBRARIES=1000,100000
 	$(PY) -m benchmarks.load $(if $(SIZES),--sizes $(SIZES)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
 
-test: setup  ## the whole suite, its two halves side by side
-	$(MAKE) --jobs=2 --output-sync=target --no-print-directory test-alone test-deployed
+test: setup  ## the whole suite, its three parts side by side
+	sam build > /dev/null
+	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=3 --output-sync=target --no-print-directory test-workflow test-permissions test-alone
 
 test-alone: setup
 	$(PY) -m pytest tests/unit tests/properties tests/conformance
 
-test-deployed: setup  ## what deploys the stack onto the emulator
-	$(PY) -m pytest tests/workflow tests/permissions tests/chaos
+test-workflow: setup
+	$(PY) -m pytest tests/workflow
+
+test-permissions: setup
+	$(PY) -m pytest tests/permissions tests/chaos
 
 chaos: setup  ## the fault campaign: schedules over SQLite and a folder, a fifth as many over DynamoDB and S3 (or AWS=…)
 	$(PY) -m tests.chaos --schedules $(or $(N),1000) $(if $(AWS),--aws $(AWS)) $(if $(SEED),--seed $(SEED))
