@@ -241,11 +241,18 @@ class Stack:
             found.setdefault(key.split("/")[3], set()).add((length, self.sha256(key)))
         return found
 
+    def open_uploads(self) -> list[tuple[str, str]]:
+        """Key and id of multipart uploads that nobody has ended."""
+        told = self.emulator.client("s3").list_multipart_uploads(Bucket=self.outputs["ArchiveBucketName"])
+        return [(one["Key"], one["UploadId"]) for one in told.get("Uploads", [])]
+
     def empty(self) -> None:
-        """Forget all media and messages."""
+        """Forget all media, what has come of them, and messages."""
         s3, dynamodb = self.emulator.client("s3"), self.emulator.client("dynamodb")
         for key in self.keys():
             s3.delete_object(Bucket=self.outputs["ArchiveBucketName"], Key=key)
+        for key, upload_id in self.open_uploads():
+            s3.abort_multipart_upload(Bucket=self.outputs["ArchiveBucketName"], Key=key, UploadId=upload_id)
         table = self.outputs["SyncTrackerTableName"]
         for page in dynamodb.get_paginator("scan").paginate(TableName=table):
             for item in page["Items"]:

@@ -31,6 +31,5 @@ def world(guarded: World) -> World:
     cloud.media, cloud.quirks, cloud.counts = [], Quirks(), Counts()
     cloud.tokens.clear()
     guarded.stack.empty()
-    guarded.abort_uploads()
     guarded.stack.put_secret(cloud.pasted())
     return guarded

@@ -96,17 +96,6 @@ class World:
         found: dict[str, str] = json.loads(told["SecretString"])
         return found
 
-    def open_uploads(self) -> list[tuple[str, str]]:
-        """Key and id of multipart uploads that nobody has ended."""
-        told = self.stack.emulator.client("s3").list_multipart_uploads(Bucket=self.stack.outputs["ArchiveBucketName"])
-        return [(one["Key"], one["UploadId"]) for one in told.get("Uploads", [])]
-
-    def abort_uploads(self) -> None:
-        """End them."""
-        s3, bucket = self.stack.emulator.client("s3"), self.stack.outputs["ArchiveBucketName"]
-        for key, upload_id in self.open_uploads():
-            s3.abort_multipart_upload(Bucket=bucket, Key=key, UploadId=upload_id)
-
     def renewing(self) -> None:
         """Store credentials that have to be renewed before they can be used."""
         self.stack.put_secret(self.cloud.renewing())
@@ -209,7 +198,7 @@ def giving_up_a_manifest(world: World, missing: Grant | None) -> None:
         try:
             archive.put_document(f"runs/{RUN}/manifest.jsonl", Path(manifest.name))
         except OSError:
-            require(not world.open_uploads(), "an upload is left open")
+            require(not world.stack.open_uploads(), "an upload is left open")
         else:
             raise AssertionError("it should have broken off")
 
@@ -273,7 +262,7 @@ def giving_up_an_original(world: World, _: Grant | None) -> None:
     try:
         world.call("transfer")
     except Broken:
-        require(not world.open_uploads(), "an upload is left open")
+        require(not world.stack.open_uploads(), "an upload is left open")
     else:
         raise AssertionError("it should have broken off")
 
@@ -328,7 +317,7 @@ def verifying(world: World, missing: Grant | None) -> None:
     entry = f"catalog/gopro/{MEDIA_ID}.json"
     owner.put_object(Bucket=bucket, Key=entry, Body=b"spoiled")
     require(mended(world, missing) == {Repair.REBUILT, Repair.ENDED}, "not mended")
-    require(not world.open_uploads(), "an upload is left open")
+    require(not world.stack.open_uploads(), "an upload is left open")
     key = {"provider": {"S": "gopro"}, "media_id": {"S": MEDIA_ID}}
     world.stack.emulator.client("dynamodb").delete_item(TableName=world.stack.outputs["SyncTrackerTableName"], Key=key)
     require(mended(world, missing) == {Repair.TRACKED}, "not recorded")

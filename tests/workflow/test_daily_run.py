@@ -58,8 +58,8 @@ def test_a_short_load_run_writes_its_figures(tmp_path: Path) -> None:
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    sync, plan, day = json.loads((tmp_path / "load.json").read_text())["runs"]
-    assert [one["case"] for one in (sync, plan, day)] == ["sync 3", "plan 150", "day beside 150"]
+    plan, day, sync = json.loads((tmp_path / "load.json").read_text())["runs"]
+    assert [one["case"] for one in (plan, day, sync)] == ["plan 150", "day beside 150", "sync 3"]
     assert sync["api_calls"]["download"] == 3
     assert sync["transitions"] == 8 + 3 * 3
     assert plan["writes"] >= 150 * 2
