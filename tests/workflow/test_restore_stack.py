@@ -123,8 +123,8 @@ def test_a_user_is_asked_whether_the_price_is_right_and_bars_are_drawn(cold: Sto
     command = [sys.executable, "-m", "core", "restore", "--stack", cold.stack, "--into", str(cold.into), "--all"]
     home = {**cold.shell.environment, "TERM": "xterm-256color"}
     refusing = Terminal(command, home, tmp_path)
-    refusing.wait_for("Together at most $")
     refusing.wait_for("Go on? [y/N]")
+    assert "Together at most $" in refusing.words
     refusing.type("n\n")
     assert refusing.end() == 130
     assert not cold.front.asked
