@@ -448,13 +448,12 @@ class _Handler(BaseHTTPRequestHandler):
         with self.cloud.lock:
             self.cloud.counts.downloads[f"{media_id}/{place}"] += 1
         for piece in pieces(body, *span):
-            if fault and fault.kind == "cut" and sent + len(piece) > fault.after:
-                self.wfile.write(piece[: max(0, fault.after - sent)])
-                self.close_connection = True
-                return
+            is_cut = bool(fault and fault.kind == "cut" and sent + len(piece) > fault.after)
+            if fault and is_cut:
+                piece = piece[: max(0, fault.after - sent)]
             if fault and fault.kind == "slow":
                 time.sleep(len(piece) / fault.bytes_per_second)
-            if self.cloud.quirks.chunked:
+            if self.cloud.quirks.chunked and not is_cut:
                 self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
             else:
                 self.wfile.write(piece)
@@ -462,6 +461,9 @@ class _Handler(BaseHTTPRequestHandler):
             with self.cloud.lock:
                 self.cloud.counts.bytes_served[media_id] += len(piece)
                 self.cloud.counts.file_bytes[f"{media_id}/{place}"] += len(piece)
+            if is_cut:
+                self.close_connection = True
+                return
         if self.cloud.quirks.chunked:
             self.wfile.write(b"0\r\n\r\n")
         if fault and fault.kind == "long":
