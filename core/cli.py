@@ -567,25 +567,17 @@ def _credentials_place(path: Path, stack: str | None, api_url: str | None) -> It
             yield _CredentialsPlace(str(path), FileCredentials(path), alone, api_url)
         return
     import boto3
-    from botocore.exceptions import BotoCoreError, ClientError
 
     from core.credentials.secretsmanager import SecretsManagerCredentials
     from core.stacks import outputs_of
     from core.tracker.dynamodb import DynamoTracker
 
-    try:
+    with _telling_errors_of_aws():
         outputs = outputs_of(boto3.client("cloudformation"), stack)
         store = SecretsManagerCredentials(boto3.client("secretsmanager"), outputs.secret)
         leases = DynamoTracker(boto3.client("dynamodb"), outputs.table)
         name = f"the secret of {stack}"
         yield _CredentialsPlace(name, store, leases, api_url or outputs.api_url, outputs.state_machine)
-    except ClientError as error:
-        code = error.response["Error"].get("Code")
-        raise CloudSyncError(
-            f"AWS refuses {error.operation_name} ({code}). Look at what these credentials may do."
-        ) from None
-    except BotoCoreError as error:
-        raise InvalidInput(f"AWS cannot be asked with the configuration of this shell: {error}") from None
 
 
 @contextmanager
@@ -640,15 +632,14 @@ def _stack_backup(stack: str) -> Iterator[_Backup]:
 
 @contextmanager
 def _asking_stack(stack: str) -> Iterator[tuple[S3Client, str, DynamoTracker]]:
-    """A client of S3, the archive's bucket and the tracker of a stack; errors of AWS are told in words."""
+    """A client of S3, the archive's bucket and the tracker of a stack."""
     import boto3
     from botocore.config import Config
-    from botocore.exceptions import BotoCoreError, ClientError
 
     from core.stacks import outputs_of
     from core.tracker.dynamodb import DynamoTracker
 
-    try:
+    with _telling_errors_of_aws():
         outputs = outputs_of(boto3.client("cloudformation"), stack)
         config = Config(
             retries={"mode": "standard", "total_max_attempts": 6},
@@ -657,6 +648,15 @@ def _asking_stack(stack: str) -> Iterator[tuple[S3Client, str, DynamoTracker]]:
         )
         tracker = DynamoTracker(boto3.client("dynamodb", config=config), outputs.table)
         yield boto3.client("s3", config=config), outputs.bucket, tracker
+
+
+@contextmanager
+def _telling_errors_of_aws() -> Iterator[None]:
+    """What AWS answers in place of what was asked, in words."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
     except ClientError as error:
         code = error.response["Error"].get("Code")
         message = f"AWS refuses {error.operation_name} ({code}). Look at what these credentials may do"

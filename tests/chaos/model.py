@@ -7,8 +7,8 @@ two runs without faults complete everything.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import ClassVar
 
 from hypothesis import strategies as st
@@ -232,7 +232,8 @@ class Chaos(RuleBasedStateMachine):
         self._arm(faults)
         for execution in self.workflow.executions:
             execution.is_over = True  # one process at a time
-        run_local(self.world, SyncRequest(max_items=bound), workers=workers, skew=skew)
+        with self._judged():
+            run_local(self.world, SyncRequest(max_items=bound), workers=workers, skew=skew)
 
     @rule(faults=in_functions, bound=st.sampled_from([None, None, 1, 2]), skew=st.sampled_from([0, 0, 0, 400, -400]))
     def an_execution_begins(self, faults: Waiting, bound: int | None, skew: int) -> None:
@@ -242,7 +243,8 @@ class Chaos(RuleBasedStateMachine):
         if not self.world.backend.is_shared:
             for other in self.workflow.executions:
                 other.is_over = True
-        execution = self.workflow.begin(SyncRequest(max_items=bound), skew)
+        with self._judged():
+            execution = self.workflow.begin(SyncRequest(max_items=bound), skew)
         execution.is_alone &= not skew
 
     @precondition(lambda self: any(not one.is_over for one in self.workflow.executions))
@@ -258,7 +260,8 @@ class Chaos(RuleBasedStateMachine):
         self._step(f"a_medium_is_transferred({_told(faults)}, {which}, {medium}, {seconds}, {threads})")
         self._arm(faults)
         execution = self._execution(which)
-        self._transfer(execution, medium % len(execution.media), seconds, threads)
+        with self._judged():
+            self._transfer(execution, medium % len(execution.media), seconds, threads)
 
     def _transfer(self, execution: Execution, which: int, seconds: float = 900.0, threads: int = 1) -> None:
         self.at_work.append((execution, which))
@@ -273,10 +276,11 @@ class Chaos(RuleBasedStateMachine):
         """GenerateSummary, after what is left of the map, or without it as if all that had vanished."""
         self._step(f"an_execution_ends({which}, {rest}, {skew})")
         execution = self._execution(which)
-        for number, medium in enumerate(execution.media):
-            if rest and medium.media_id not in execution.done:
-                self._transfer(execution, number)
-        self.workflow.summarize(execution, skew)
+        with self._judged():
+            for number, medium in enumerate(execution.media):
+                if rest and medium.media_id not in execution.done:
+                    self._transfer(execution, number)
+            self.workflow.summarize(execution, skew)
 
     @precondition(lambda self: self.world.backend.is_shared)
     @rule(faults=in_functions, bound=st.sampled_from([None, None, 2]), seconds=st.sampled_from([900.0, 900.0, 9.0]))
@@ -286,23 +290,26 @@ class Chaos(RuleBasedStateMachine):
         self._arm(faults)
         for other in self.workflow.executions:
             other.is_alone = other.is_alone and other.is_over
-        execution = self.workflow.begin(SyncRequest(max_items=bound))
-        for number in range(len(execution.media)):
-            self._transfer(execution, number, seconds)
-        if not execution.is_over:
-            self.workflow.summarize(execution)
+        with self._judged():
+            execution = self.workflow.begin(SyncRequest(max_items=bound))
+            for number in range(len(execution.media)):
+                self._transfer(execution, number, seconds)
+            if not execution.is_over:
+                self.workflow.summarize(execution)
 
     # ------------------------------------------------------------------ checks
     @invariant()
     def everything_holds(self) -> None:
         """I1, I2, I4, I8."""
-        self._judged(self.world.check)
+        with self._judged():
+            self.world.check()
 
     def teardown(self) -> None:
         """I3, I5, I6: faults stop, and two runs bring everything home."""
         try:
             if not self.is_broken and self.steps:
-                self._judged(self._end)
+                with self._judged():
+                    self._end()
         finally:
             self.ledger.schedules += 1
             if self.proxy:
@@ -375,9 +382,11 @@ class Chaos(RuleBasedStateMachine):
     def _count(self, fault: str) -> None:
         self.ledger.faults[fault] += 1
 
-    def _judged(self, check: Callable[[], None]) -> None:
+    @contextmanager
+    def _judged(self) -> Iterator[None]:
+        """The schedule is kept if an invariant breaks in here."""
         try:
-            check()
+            yield
         except Broken as broken:
             self.is_broken = True
             if type(self).broken is None:
