@@ -112,7 +112,9 @@ def served(cloud: GoProCloud) -> int:
 
 
 def confirmed(folder: Path) -> int:
-    """The bytes of the parts in the journal of the upload that the checkpoint names."""
+    """The bytes of the whole file, once it has its name; else of the parts in the journal that the checkpoint names."""
+    if FolderArchive(folder / "backup").find(KEY):
+        return LENGTH
     checkpoint = SqliteTracker(folder / "tracker.sqlite3").recall(KEY)
     if not checkpoint:
         return 0
