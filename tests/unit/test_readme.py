@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from core import cli
+from core.cli import app
+from core.cli.sync import sync
 from core.sync.request import SyncRequest
 from core.sync.summarize import Summary
 from tests.cloud_sync import Backup
@@ -73,7 +74,7 @@ def test_the_example_for_python_runs_as_it_stands(tmp_path: Path) -> None:
         assert len(backup.archived()) == 5
 
 
-CLI: Any = get_command(cli.app)
+CLI: Any = get_command(app)
 COMMANDS = [words[1:] for words in commands("cloud-sync")]
 
 
@@ -121,7 +122,7 @@ def test_the_input_and_the_output_of_an_execution_are_those_of_the_steps() -> No
 
 def test_exit_codes_are_those_that_the_command_names() -> None:
     told = re.compile(r"Exit codes: .*?interrupted\.")
-    assert told.findall(" ".join(README.split())) == told.findall(" ".join((cli.sync.__doc__ or "").split())) != []
+    assert told.findall(" ".join(README.split())) == told.findall(" ".join((sync.__doc__ or "").split())) != []
 
 
 LINKS = [link for link in re.findall(r"\]\(([^)#\s]+)", README) if "://" not in link]

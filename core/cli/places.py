@@ -1,0 +1,200 @@
+"""The places that commands work with: a folder, a deployed stack, and where credentials are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from core.archive.base import Archive
+from core.archive.folder import FolderArchive
+from core.archive.retrieval import Retrieval
+from core.cli.options import DEFAULT_CREDENTIALS
+from core.credentials.base import CredentialStore
+from core.credentials.file import FileCredentials
+from core.errors import CloudSyncError, InvalidInput
+from core.model import utc_now
+from core.providers import registry
+from core.providers.base import Provider, ProviderSettings
+from core.sync.request import Run
+from core.tracker.base import Leases, SyncTracker
+from core.tracker.sqlite import SqliteTracker
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+    from core.restore import Catalog
+    from core.tracker.dynamodb import DynamoTracker
+
+STATE_FOLDER = ".cloud-sync"
+CACHE = DEFAULT_CREDENTIALS.with_name("catalog")
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A backup that is there, to be read."""
+
+    place: str
+    archive: Archive
+    retrieval: Retrieval
+    tracker: Callable[[], AbstractContextManager[SyncTracker]]
+
+
+@contextmanager
+def open_backup(to: Path | None, stack: str | None) -> Iterator[Backup]:
+    """The backup in a folder or of a stack."""
+    if to is not None and stack is None:
+        from core.archive.folder_retrieval import FolderRetrieval
+
+        if not (to / "catalog").is_dir():
+            raise InvalidInput(f"There is no backup in {to}. Name its folder with --to; is its disk mounted?")
+        yield Backup(str(to), FolderArchive(to), FolderRetrieval(to), lambda: tracker_to_read(to))
+    elif stack is not None and to is None:
+        with _stack_backup(stack) as backup:
+            yield backup
+    else:
+        raise InvalidInput("Name one backup: a folder with --to, or a deployed stack with --stack.")
+
+
+@contextmanager
+def _stack_backup(stack: str) -> Iterator[Backup]:
+    from core.archive.s3 import S3Archive
+    from core.archive.s3_retrieval import S3Retrieval
+
+    with asking_stack(stack) as (s3, bucket, tracker):
+        yield Backup(f"s3://{bucket}", S3Archive(s3, bucket), S3Retrieval(s3, bucket), lambda: nullcontext(tracker))
+
+
+@contextmanager
+def asking_stack(stack: str) -> Iterator[tuple[S3Client, str, DynamoTracker]]:
+    """A client of S3, the archive's bucket and the tracker of a stack."""
+    import boto3
+    from botocore.config import Config
+
+    from core.stacks import outputs_of
+    from core.tracker.dynamodb import DynamoTracker
+
+    with telling_errors_of_aws():
+        outputs = outputs_of(boto3.client("cloudformation"), stack)
+        config = Config(
+            retries={"mode": "standard", "total_max_attempts": 6},
+            max_pool_connections=64,
+            response_checksum_validation="when_required",  # every byte is held against the catalog
+        )
+        tracker = DynamoTracker(boto3.client("dynamodb", config=config), outputs.table)
+        yield boto3.client("s3", config=config), outputs.bucket, tracker
+
+
+@contextmanager
+def telling_errors_of_aws() -> Iterator[None]:
+    """What AWS answers in place of what was asked, in words."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as error:
+        code = error.response["Error"].get("Code")
+        message = f"AWS refuses {error.operation_name} ({code}). Look at what these credentials may do"
+        if code == "ResourceNotFoundException":
+            message = "The stack's table is not there. docs/recovery.md says how to get it back"
+        raise CloudSyncError(f"{message}.") from None
+    except BotoCoreError as error:
+        raise InvalidInput(f"AWS cannot be asked with the configuration of this shell: {error}") from None
+
+
+def catalog_of(backup: Backup, provider: str) -> Catalog:
+    """The backup's catalog; what was read of one in S3 is kept on this machine."""
+    from core.restore import Cache, Catalog
+
+    name = backup.place.removeprefix("s3://")
+    cache = None if name == backup.place else Cache(CACHE / f"{name}.{provider}.jsonl")
+    return Catalog(backup.archive, backup.retrieval, provider, cache)
+
+
+def open_target(to: Path) -> tuple[SqliteTracker, FolderArchive]:
+    """Tracker and archive of a backup in a folder; made if they are not there."""
+    state = to / STATE_FOLDER
+    state.mkdir(parents=True, exist_ok=True)
+    return SqliteTracker(state / "tracker.sqlite3"), FolderArchive(to)
+
+
+@contextmanager
+def tracker_to_read(to: Path) -> Iterator[SqliteTracker]:
+    """The target's tracker; an empty one if there is no backup yet, so that planning leaves nothing behind."""
+    path = to / STATE_FOLDER / "tracker.sqlite3"
+    if path.exists():
+        yield SqliteTracker(path)
+        return
+    with no_tracker() as empty:
+        yield empty
+
+
+@contextmanager
+def no_tracker() -> Iterator[SqliteTracker]:
+    """Leases for a process that shares them with no other."""
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        yield SqliteTracker(Path(folder, "tracker.sqlite3"))
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialsPlace:
+    """Where credentials are kept, and what belongs to them there."""
+
+    name: str
+    store: CredentialStore
+    leases: Leases
+    api_url: str | None
+    state_machine: str = ""
+
+
+@contextmanager
+def credentials_place(path: Path, stack: str | None, api_url: str | None) -> Iterator[CredentialsPlace]:
+    """The secret of a stack, else the file."""
+    if stack is None:
+        with no_tracker() as alone:
+            yield CredentialsPlace(str(path), FileCredentials(path), alone, api_url)
+        return
+    import boto3
+
+    from core.credentials.secretsmanager import SecretsManagerCredentials
+    from core.stacks import outputs_of
+    from core.tracker.dynamodb import DynamoTracker
+
+    with telling_errors_of_aws():
+        outputs = outputs_of(boto3.client("cloudformation"), stack)
+        store = SecretsManagerCredentials(boto3.client("secretsmanager"), outputs.secret)
+        leases = DynamoTracker(boto3.client("dynamodb"), outputs.table)
+        name = f"the secret of {stack}"
+        yield CredentialsPlace(name, store, leases, api_url or outputs.api_url, outputs.state_machine)
+
+
+def provider_of(name: str, store: CredentialStore, tracker: SqliteTracker, base_url: str | None) -> Provider:
+    """The provider of that name."""
+    return registry.create(name, ProviderSettings(credentials=store, leases=tracker, base_url=base_url))
+
+
+def new_run() -> Run:
+    """A run of this process, begun now."""
+    now = utc_now()
+    return Run(f"local-{now:%Y%m%dT%H%M%SZ}-{token_hex(3)}", now)
+
+
+@contextmanager
+def only_process(to: Path) -> Iterator[None]:
+    """One sync at a time into one folder; the lock dies with its process."""
+    try:
+        (to / STATE_FOLDER).mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise InvalidInput(f"{to} cannot be a folder: a file is in its way. Name another with --to.") from None
+    try:
+        with FileLock(to / STATE_FOLDER / "lock", timeout=0):
+            yield
+    except Timeout:
+        raise InvalidInput(f"Another sync into {to} is running. Wait for it or stop it.") from None

@@ -1,0 +1,162 @@
+"""`cloud-sync restore`, `ls`, `show` and `status`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from core.cli.options import AsJson, Cameras, Folder, MediaIds, Names, ProviderName, Since, StackName, Until
+from core.cli.places import catalog_of, only_process, open_backup
+from core.cli.terminal import Exit, answering, err, out
+from core.errors import InvalidInput
+
+if TYPE_CHECKING:
+    from core.restore import Selection
+
+
+def restore(
+    into: Annotated[Path, typer.Option("--into", help="Folder that files are brought into.", file_okay=False)],
+    to: Folder = None,
+    stack: StackName = None,
+    provider: ProviderName = "gopro",
+    since: Since = None,
+    until: Until = None,
+    media_id: MediaIds = None,
+    name: Names = None,
+    camera: Cameras = None,
+    everything: Annotated[bool, typer.Option("--all", help="Everything that is archived.")] = False,
+    tier: Annotated[str, typer.Option("--tier", help="How fast S3 restores: Bulk, Standard or Expedited.")] = "Bulk",
+    days: Annotated[int, typer.Option("--days", min=1, help="Days for which S3 keeps what it restores.")] = 7,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until S3 has restored all, and bring it.")] = False,
+    every: Annotated[float, typer.Option("--every", min=0.01, help="Minutes between two looks while waiting.")] = 15,
+    only_status: Annotated[bool, typer.Option("--status", help="Only say how far it is.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask whether the price is right.")] = False,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=32, help="Files brought at once.")] = 8,
+    as_json: AsJson = False,
+) -> None:
+    """Bring originals back from a folder (--to) or a deployed stack (--stack), verified byte for byte.
+
+    What S3 keeps in an archive class is requested, after its price was shown; the same command later, or --wait, brings
+    it. Nothing is requested or downloaded twice, whatever ended the command before.
+    Exit codes: 0 all is here, 1 some could not be had, 5 S3 is still restoring some, others as of sync.
+    """
+    from core.cli.restore_view import Progress, print_report, print_situation
+    from core.restore import TIERS, Restore, Target, quote, wanted
+
+    with answering(provider), open_backup(to, stack) as backup, Progress(err, quiet=as_json) as progress:
+        if (tier := tier.capitalize()) not in TIERS:
+            raise InvalidInput(f"--tier is one of {', '.join(TIERS)}.")
+        selection = _selection(since, until, media_id, name, camera)
+        if selection.is_everything != everything:
+            raise InvalidInput("Say what to restore: --all, or some of --since, --until, --media-id, --name, --camera.")
+        originals = wanted(catalog_of(backup, provider).select(selection))
+        if not originals:
+            raise InvalidInput(f"Nothing in {backup.place} is selected. See what there is: cloud-sync ls")
+        driver = Restore(backup.retrieval, Target(into), tier=tier, days=days, workers=workers, watcher=progress)
+        situation = driver.survey(originals)
+        price = quote(situation.held, tier, days) if stack else None
+        if only_status:
+            told = situation.to_json() | (price.to_json() if price else {})
+            out.print_json(json.dumps(told)) if as_json else print_situation(out, situation, price, backup.place, into)
+            raise typer.Exit(Exit.OK)
+        if not (as_json and yes):
+            print_situation(err, situation, price, backup.place, into)
+        driver.require_room(situation)
+        if price and situation.coming and not yes:
+            _ask_to_go_on()
+        with only_process(into):
+            report = driver.carry_out(situation, wait_seconds=every * 60 if wait else None)
+    if as_json:
+        out.print_json(json.dumps(report.to_json()))
+    else:
+        print_report(out, report, into)
+    if report.troubles:
+        raise typer.Exit(Exit.PARTIAL_FAILURE)
+    raise typer.Exit(Exit.WAITING if report.counts["waiting"] else Exit.OK)
+
+
+def list_media(
+    to: Folder = None,
+    stack: StackName = None,
+    provider: ProviderName = "gopro",
+    since: Since = None,
+    until: Until = None,
+    media_id: MediaIds = None,
+    name: Names = None,
+    camera: Cameras = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what is archived, from the catalog."""
+    from core.cli.restore_view import entry_json, print_entries
+
+    with answering(provider), open_backup(to, stack) as backup:
+        selection = _selection(since, until, media_id, name, camera)
+        entries = catalog_of(backup, provider).select(selection)
+    if as_json:
+        sys.stdout.write(json.dumps([entry_json(one) for one in entries], indent=1) + "\n")
+    else:
+        print_entries(sys.stdout, entries)
+
+
+def show(
+    media_id: Annotated[str, typer.Argument(help="Id of the medium, as ls tells it.", metavar="ID")],
+    to: Folder = None,
+    stack: StackName = None,
+    provider: ProviderName = "gopro",
+    as_json: AsJson = False,
+) -> None:
+    """Say all that is known of one medium, and how its originals are held now."""
+    from core.cli.restore_view import print_medium, shown_json
+
+    with answering(provider), open_backup(to, stack) as backup, backup.tracker() as tracker:
+        entry = catalog_of(backup, provider).entry(media_id)
+        held = backup.retrieval.look([one.stored for one in entry.originals])
+        record = tracker.get(provider, [media_id]).get(media_id)
+        places = [backup.archive.location(one.stored.key) for one in entry.originals]
+    if as_json:
+        out.print_json(json.dumps(shown_json(entry, held, record)))
+    else:
+        print_medium(out, entry, held, record, places)
+
+
+def status(
+    to: Folder = None, stack: StackName = None, provider: ProviderName = "gopro", as_json: AsJson = False
+) -> None:
+    """Say how the backup stands: media by status, bytes, what failed or waits, and the last run."""
+    from core.cli.restore_view import print_standing
+    from core.restore import standing
+
+    with answering(provider), open_backup(to, stack) as backup, backup.tracker() as tracker:
+        told = standing(tracker, backup.archive, backup.retrieval, provider)
+    if as_json:
+        out.print_json(json.dumps(told.to_json()))
+    else:
+        print_standing(out, told, backup.place)
+
+
+def _selection(
+    since: str | None,
+    until: str | None,
+    media_ids: list[str] | None,
+    names: list[str] | None,
+    cameras: list[str] | None,
+) -> Selection:
+    from core.restore import Selection, first_day, last_day
+
+    return Selection(
+        since=first_day(since) if since else None,
+        until=last_day(until) if until else None,
+        media_ids=tuple(media_ids or ()),
+        names=tuple(names or ()),
+        cameras=tuple(cameras or ()),
+    )
+
+
+def _ask_to_go_on() -> None:
+    if not sys.stdin.isatty():
+        raise InvalidInput("This costs money, and there is nobody to ask. Add --yes if the price is right.")
+    typer.confirm("Go on?", abort=True, err=True)
