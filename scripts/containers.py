@@ -37,6 +37,8 @@ INVOCATIONS = (
     ("PlanFunction", "plan", "planned"),
     ("TransferFunction", "transfer", "transferred"),
     ("SummarizeFunction", "summarize", "complete"),
+    ("VerifyFunction", "verify", "sound"),
+    ("CheckCredentialsFunction", "check_credentials", "good"),
 )
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
@@ -95,8 +97,8 @@ def variables_of(stack: Stack) -> dict[str, str]:
     """The variables that a local function needs to work on the deployed stack's resources."""
     client = stack.emulator.client("lambda")
     found: dict[str, str] = {}
-    for name in ("authenticate", "plan", "transfer", "mark-failed", "summarize"):
-        told = client.get_function_configuration(FunctionName=f"{stack.name}-{name}")
+    for _, event, _ in INVOCATIONS:
+        told = client.get_function_configuration(FunctionName=f"{stack.name}-{event.replace('_', '-')}")
         found |= told["Environment"]["Variables"]
     return found
 

@@ -59,9 +59,8 @@ class TokenLives:
         if known.dead_at:
             return known
         hours = known.hours
-        last_good = known.good_at or known.stored_at
-        if known.stored_at and last_good and not credentials.can_renew and _hours(last_good, now) <= _NEAR:
-            died_at = last_good + (now - last_good) / 2
+        if known.stored_at and known.good_at and not credentials.can_renew and _hours(known.good_at, now) <= _NEAR:
+            died_at = known.good_at + (now - known.good_at) / 2
             hours = (*hours, round(_hours(known.stored_at, died_at), 1))[-_KEPT_LIVES:]
         return replace(known, dead_at=now, hours=hours)
 

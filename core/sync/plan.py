@@ -15,7 +15,7 @@ from typing import IO
 from core.archive.base import Archive
 from core.archive.keys import manifest_key
 from core.errors import InvalidInput
-from core.model import Json, Medium, Reason, Record, Status, utc_now
+from core.model import Json, Medium, Reason, Record, Status, printable, utc_now
 from core.providers.base import ListingReport, Provider
 from core.sync.request import Run, SyncRequest
 from core.sync.scan import AWAITED_FOR, LastScan, ShortWalk
@@ -110,19 +110,26 @@ class _Planner:
         self._scan_name = f"{provider}#last-scan"
         self._last = LastScan.from_text(tracker.recall(self._scan_name))
         self._is_full = True
+        self._unknown: set[str] = set()
         self._seen: set[str] = set()
         self._new = self._pending = self._gone = self._length_hint = self._without_length = 0
         #: Media that had no original at the last look: where the number is bounded, they come when there is room left.
         self._deferred: list[Medium] = []
 
     def plan(self, provider: Provider) -> None:
-        """Walk, then see to what is unfinished and was not met, then to what was deferred."""
+        """Walk, then see to what is unfinished and was not met, then to what was deferred.
+
+        Raises `InvalidInput` if a medium is asked for that neither the library nor the tracker has.
+        """
         unfinished, walk = self._prepare()
         records = self._look_at(provider.list_media(self._report), walk)
         if self._request.dry_run:
             deque(records, maxlen=0)
         else:
             self._tracker.add(records)
+        strangers = sorted(self._unknown - self._seen)
+        if strangers and self._report.proved:
+            raise InvalidInput(f"The library has no medium {printable(', '.join(strangers)[:200])}. Look at the id.")
         self._see_to(sorted(unfinished - self._seen))
         self._write(self._bounded(self._deferred))
 
@@ -138,8 +145,8 @@ class _Planner:
             if record.medium and record.medium.arriving and now - record.updated_at < AWAITED_FOR:
                 awaited.add(record.media_id)
         asked = self._request.media_ids or ()
-        knows_all_asked = len(self._tracker.get(self._provider, asked)) == len(set(asked))
-        if self._request.full_scan or not (is_told and knows_all_asked and self._last and self._last.is_recent(now)):
+        self._unknown = set(asked) - self._tracker.get(self._provider, asked).keys()
+        if self._request.full_scan or not (is_told and not self._unknown and self._last and self._last.is_recent(now)):
             return unfinished, None
         return unfinished, ShortWalk(self._last, awaited)
 

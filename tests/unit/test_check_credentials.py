@@ -147,6 +147,13 @@ def test_a_refused_refresh_token_is_told(house: Household, cloud: GoProCloud) ->
     assert house.lives.hours == ()
 
 
+def test_a_token_that_was_never_seen_good_teaches_nothing(house: Household, cloud: GoProCloud) -> None:
+    house.sign_in()
+    cloud.tokens.clear()
+    assert house.check().state == "dead"
+    assert (house.lives.hours, house.lives.expected_hours) == ((), ASSUMED_HOURS)
+
+
 def test_a_cloud_that_gives_500_is_told_as_not_known_and_teaches_nothing(house: Household, cloud: GoProCloud) -> None:
     house.sign_in()
     cloud.quirks.dead_token_status = 500

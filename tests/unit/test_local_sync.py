@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, StorageFull, TransientError
+from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, StorageFull, TransientError
 from core.model import Medium
 from core.sync.local import Observer
 from core.sync.plan import Plan
@@ -378,6 +378,20 @@ def test_only_the_media_asked_for_are_transferred(backup: Backup) -> None:
     assert backup.run(media_ids=("62NzWRrpPXm7o",)).completed == 1
     assert set(backup.archived()) == {"62NzWRrpPXm7o"}
     assert backup.run(max_items=3).new == 3
+
+
+def test_a_medium_that_the_library_does_not_have_is_not_silently_passed_over(backup: Backup) -> None:
+    with pytest.raises(InvalidInput, match="The library has no medium nobody-knows-it"):
+        backup.run(media_ids=("62NzWRrpPXm7o", "nobody-knows-it"))
+    assert backup.run(media_ids=("62NzWRrpPXm7o",)).completed == 1
+    with pytest.raises(InvalidInput, match="The library has no medium nobody-knows-it"):
+        backup.run(media_ids=("nobody-knows-it",))
+
+
+def test_an_archived_medium_that_is_asked_for_after_it_has_gone_is_no_error(backup: Backup, cloud: GoProCloud) -> None:
+    backup.run(media_ids=("62NzWRrpPXm7o",))
+    cloud.media = [medium for medium in cloud.media if medium.media_id != "62NzWRrpPXm7o"]
+    assert backup.run(media_ids=("62NzWRrpPXm7o",), full_scan=True).status == "NO_NEW_VIDEOS"
 
 
 def test_an_original_confirmed_by_a_broken_attempt_is_not_moved_again(backup: Backup, cloud: GoProCloud) -> None:
