@@ -74,8 +74,8 @@ lint: setup $(AUDIT_VENV)/.ready
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
-	$(VENV)/bin/cfn-lint template.yaml
-	$(AUDIT_VENV)/bin/checkov --file template.yaml --config-file .checkov.yaml
+	$(VENV)/bin/cfn-lint template.yaml template-insights.yaml
+	$(AUDIT_VENV)/bin/checkov --file template.yaml template-insights.yaml --config-file .checkov.yaml
 
 permissions: setup  ## docs/permissions.md, from the template
 	$(PY) -m tests.permissions

@@ -40,6 +40,14 @@ def stopped(error: ApiShapeChanged | CredentialsRejected | InvalidInput, run: Ru
     return {"outcome": failure.outcome, "run": run.to_json(), **failure_parts(failure, run)}
 
 
+def count_run(summary: Summary) -> None:
+    """Tell the dead man's switch of a success, and how many media the next run has to try."""
+    values = {"MediaPending": (MetricUnit.Count, float(summary.pending + summary.failed))}
+    if summary.is_success:
+        values["SyncSucceeded"] = (MetricUnit.Count, 1)
+    context.count(summary.provider, values)
+
+
 def failure_parts(failure: Failure, run: Run, summary: Summary | None = None) -> Mapping[str, Json]:
     """The failure for the execution's own error, and the message for people."""
     return {

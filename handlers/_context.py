@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from core.sync.request import Run
 if TYPE_CHECKING:
     from core.archive.s3 import S3Archive
     from core.archive.s3_inventory import S3Inventory
+    from core.cost import Design
     from core.credentials.base import CredentialStore
     from core.model import Json
     from core.providers.base import Provider
@@ -41,6 +43,9 @@ METRICS = frozenset(
         "AuthenticationFailure",
         "ApiShapeChanged",
         "ArchiveFindings",
+        "SyncSucceeded",
+        "MediaPending",
+        "EstimatedMonthlyCost",
     }
 )
 
@@ -107,6 +112,14 @@ def inventory() -> S3Inventory:
     from core.archive.s3_inventory import S3Inventory
 
     return S3Inventory(boto3.client("s3", config=CLIENT_CONFIG), environment("ARCHIVE_BUCKET"), archive())
+
+
+def design() -> Design:
+    """What the stack is made of, as far as its owner has changed what it costs."""
+    from core.cost import DESIGN
+
+    days, has_key = int(environment("ARCHIVE_AFTER_DAYS")), environment("CUSTOMER_KEY") == "true"
+    return replace(DESIGN, archive_after_days=days, keys=int(has_key))
 
 
 @cache

@@ -11,7 +11,7 @@ from core.sync.plan import Plan, make_plan
 from core.sync.request import SyncRequest
 from core.sync.summarize import summarize_plan
 from handlers import _context as context
-from handlers._answers import FINAL_ERRORS, stopped
+from handlers._answers import FINAL_ERRORS, count_run, stopped
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -33,12 +33,15 @@ def handler(event: Json, _: LambdaContext) -> Json:
         context.logger.warning("the API's shape has changed", extra={"novelties": plan.novelties})
     context.logger.info("planned", extra={"plan": plan.to_json()})
     context.count(request.provider, {"ApiShapeChanged": (MetricUnit.Count, changed)})
+    outcome, summary = _outcome(plan, request), summarize_plan(plan, run, utc_now())
+    if outcome == "nothing_new":  # the run ends here
+        count_run(summary)
     return {
-        "outcome": _outcome(plan, request),
+        "outcome": outcome,
         "bucket": context.environment("ARCHIVE_BUCKET"),
         "max_concurrency": int(context.environment("MAX_CONCURRENCY")),
         "plan": plan.to_json(),
-        "summary": summarize_plan(plan, run, utc_now()).to_json(),
+        "summary": summary.to_json(),
     }
 
 

@@ -10,7 +10,7 @@ from core.sync.notify import about_summary
 from core.sync.plan import Plan
 from core.sync.summarize import VANISHED, Summary, failures_by_type, summarize
 from handlers import _context as context
-from handlers._answers import failure_parts
+from handlers._answers import count_run, failure_parts
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -41,6 +41,7 @@ def _verdict(summary: Summary, run: Run) -> Json:
 
 def _count(summary: Summary) -> None:
     """Failures were counted where they happened, but for those that nobody saw happen."""
+    count_run(summary)
     vanished = failures_by_type(summary.failures).get(VANISHED)
     if vanished:
         context.count_failures(summary.provider, {VANISHED: vanished})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from core.cost import last_month
 from core.errors import InvalidInput
 from core.model import utc_now
 from core.verify import Report, Verification, Verifier
@@ -37,7 +38,11 @@ def handler(event: Json, lambda_context: LambdaContext) -> Json:
     context.logger.info("verified", extra={"report": report.summary()})
     if report.cursor:
         return {"outcome": "unfinished", "input": event["input"], "progress": report.to_json()}
-    context.count(report.provider, {"ArchiveFindings": (MetricUnit.Count, report.findings)})
+    cost = last_month(context.tracker().records(report.provider), utc_now(), context.design())
+    context.count(
+        report.provider,
+        {"ArchiveFindings": (MetricUnit.Count, report.findings), "EstimatedMonthlyCost": (MetricUnit.NoUnit, cost)},
+    )
     duration = round((utc_now() - run.started_at).total_seconds(), 3)
     summary = report.summary() | {"run_id": run.run_id, "duration_seconds": duration}
     if report.findings:

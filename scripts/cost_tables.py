@@ -80,6 +80,7 @@ def choices() -> None:
         _choice("ArchiveAfterDays=30", estimate(SEED, replace(DESIGN, archive_after_days=30))),
         _choice("CustomerKey=true", _with(keys=1)),
         _choice("Architecture=x86_64", _with(architecture="x86_64")),
+        _choice("a pager (PagerUrl of template-insights.yaml)", _with(composite_alarms=1)),
         _choice("nothing, but no free tier is left", estimate(SEED, assumptions=NOTHING_FREE)),
         _choice("functions in a VPC behind one NAT gateway", estimate(SEED), more=nat),
     ]

@@ -101,13 +101,13 @@ class Stack:
         )
         stacks = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0]["Outputs"]}
-        self._subscribe()
+        self._queue_url = self.listen(self.outputs["AlertTopicArn"], f"{self.name}-read-by-test")
 
-    def _subscribe(self) -> None:
+    def listen(self, topic: str, name: str, **attributes: str) -> str:
+        """The URL of a new queue that is subscribed to a topic, with `attributes` of the subscription."""
         sqs = self.emulator.client("sqs")
-        self._queue_url = sqs.create_queue(QueueName=f"{self.name}-read-by-test")["QueueUrl"]
-        arn = sqs.get_queue_attributes(QueueUrl=self._queue_url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-        topic = self.outputs["AlertTopicArn"]
+        url = str(sqs.create_queue(QueueName=name)["QueueUrl"])
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
         statement = {
             "Effect": "Allow",
             "Principal": {"Service": "sns.amazonaws.com"},
@@ -116,8 +116,9 @@ class Stack:
             "Condition": {"ArnEquals": {"aws:SourceArn": topic}},
         }
         policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        sqs.set_queue_attributes(QueueUrl=self._queue_url, Attributes={"Policy": policy})
-        self.emulator.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn)
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+        self.emulator.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        return url
 
     def physical_ids(self) -> dict[str, str]:
         """What the resources of the template are called here."""
@@ -173,18 +174,19 @@ class Stack:
         entered = (event.get("stateEnteredEventDetails") for event in self.history(arn))
         return [details["name"] for details in entered if details]
 
-    def messages(self, wait_seconds: int = 2) -> list[dict[str, Any]]:
-        """What the topic has sent since the last look."""
+    def messages(self, wait_seconds: int = 2, queue_url: str = "") -> list[dict[str, Any]]:
+        """What people were sent since the last look, or what came into another queue."""
+        url = queue_url or self._queue_url
         sqs = self.emulator.client("sqs")
         found: list[dict[str, Any]] = []
         while True:
-            got = sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=wait_seconds)
+            got = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=wait_seconds)
             received = got.get("Messages", [])
             if not received:
                 return found
             for one in received:
                 found.append(json.loads(one["Body"]))
-                sqs.delete_message(QueueUrl=self._queue_url, ReceiptHandle=one["ReceiptHandle"])
+                sqs.delete_message(QueueUrl=url, ReceiptHandle=one["ReceiptHandle"])
 
     def keys(self, prefix: str = "") -> list[str]:
         """The keys in the archive bucket."""

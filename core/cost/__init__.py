@@ -3,6 +3,7 @@
 from core.cost.design import DESIGN, Design, Function
 from core.cost.estimate import Estimate, Line, Transfer, estimate, transfer
 from core.cost.getting_back import Way, getting_back
+from core.cost.last_month import last_month
 from core.cost.library import Library, library_of
 from core.cost.workload import ASSUMED, Assumptions, Holding, Workload
 
@@ -21,6 +22,7 @@ __all__ = [
     "Workload",
     "estimate",
     "getting_back",
+    "last_month",
     "library_of",
     "transfer",
 ]

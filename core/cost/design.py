@@ -49,8 +49,8 @@ class Design:
     transitions_a_run: int = 8
     transitions_a_medium: int = 4
     transitions_a_verification: int = 4
-    metrics: int = 8
-    alarms: int = 0
+    metrics: int = 11
+    alarms: int = 11
     composite_alarms: int = 0
     dashboards: int = 1
     secrets: int = 1

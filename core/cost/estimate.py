@@ -250,7 +250,7 @@ class _Reckoning:
         def stored(month: int) -> float:
             return self._there(month) * assumed.record_bytes / GB
 
-        # Each page of 50 takes and gives back a slot of the provider's API; verifying reads every record once more.
+        # Each page of 50 takes and gives back a slot of the provider's API; verifying reads every record twice more.
         yield self._line(
             "DynamoDB",
             "writes",
@@ -263,7 +263,7 @@ class _Reckoning:
             "reads",
             "units",
             prices.DYNAMODB_READ,
-            lambda m: self._each(m, assumed.reads) + listed(m) + self._looked_at(m),
+            lambda m: self._each(m, assumed.reads) + listed(m) + 2 * self._looked_at(m),
         )
         yield self._line("DynamoDB", "tracker", "GB-months", prices.DYNAMODB_GB_MONTH, stored)
         yield self._line(

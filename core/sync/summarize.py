@@ -66,6 +66,11 @@ class Summary:
     novelties: tuple[str, ...] = ()
     failure: Failure | None = None
 
+    @property
+    def is_success(self) -> bool:
+        """Whether the backup works: the run as a whole did not fail, nor did every medium that it tried."""
+        return self.failure is None and (self.completed > 0 or not self.failed)
+
     def to_json(self) -> dict[str, Json]:
         """The execution's output: at most 20 failures are listed, however many there are, and none that is too long."""
         return {

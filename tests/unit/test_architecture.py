@@ -33,7 +33,7 @@ ALLOWED = {
     "core.cli.cost_view": FLAT | {"core.cost"},
     "handlers": FLAT
     | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"}
-    | {"core.verify"},
+    | {"core.cost", "core.verify"},
 }
 
 #: Modules beside which no other implementation may be imported.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from core.cost import (
     Workload,
     estimate,
     getting_back,
+    last_month,
     library_of,
     transfer,
 )
@@ -37,6 +39,8 @@ from tests.unit.test_workflow_definition import definition, inside_the_map
 
 #: As they are where nobody has given a parameter; what costs more is in the table of docs/cost.md.
 BY_DEFAULT = frozenset({"StaysInStandard"})
+
+NOW = utc_now()
 
 SEED = Workload(videos_a_month=3000, video_length=4 * GB)
 HOBBY = Workload(videos_a_month=20, video_length=4 * GB, waiting=Holding(1000, 4000 * GB))
@@ -309,6 +313,27 @@ def test_a_library_is_what_its_tracker_has_completed_and_what_still_waits() -> N
     assert (found.archived, found.waiting) == (Holding(2, 8), 2)
     assert (found.mean_length, found.originals_a_medium) == (4, 2)
     assert library_of([]).mean_length is None
+
+
+def archived_before(days: float, videos: int) -> list[Record]:
+    when = NOW - timedelta(days=days)
+    return [
+        Record("gopro", f"{days}-{number}", Status.COMPLETED, "run", when, originals=1, length=4 * GB)
+        for number in range(videos)
+    ]
+
+
+def test_the_last_month_cost_what_came_in_it_and_what_was_there() -> None:
+    records = [*archived_before(3, 20), *archived_before(40, 1000)]
+    expected = estimate(Workload(20, 4 * GB, months=1, archived=Holding(1000, 4000 * GB))).usd(0)
+    assert last_month(records, NOW) == round(expected, 2)
+    assert last_month(archived_before(3, 1020), NOW) > 20 > last_month(archived_before(40, 1020), NOW)
+
+
+def test_the_last_month_of_an_empty_stack_cost_what_is_there_without_any_library() -> None:
+    waiting = Record("gopro", "a", Status.FAILED, "run", NOW)
+    assert last_month([waiting], NOW) == round(estimate(Workload(0, 0, months=1)).usd(0), 2)
+    assert last_month([], NOW, replace(DESIGN, keys=1)) == pytest.approx(last_month([], NOW) + 1)
 
 
 # --------------------------------------------------------------------------- the command line

@@ -86,6 +86,23 @@ def test_a_medium_that_another_run_is_at_waits(place: Place) -> None:
     assert place.status("b") is Status.IN_PROGRESS
 
 
+@pytest.mark.parametrize(
+    ("standings", "is_success"),
+    [
+        ({"a": DONE}, True),
+        ({"a": DONE, "b": FAILED}, True),
+        ({"a": NOT_READY}, True),
+        ({"a": FAILED, "b": NOT_READY}, False),
+        ({"a": DONE, "b": REFUSED}, False),
+    ],
+    ids=["all came", "some came", "nothing was to come", "none came", "the credentials died"],
+)
+def test_a_run_is_a_success_unless_it_failed_or_all_that_it_tried_did(
+    place: Place, standings: dict[str, Standing], is_success: bool
+) -> None:
+    assert place.summary(standings).is_success is is_success
+
+
 def test_after_rejected_credentials_what_was_not_touched_waits_for_the_next_run(place: Place) -> None:
     found = place.summary({"a": DONE, "b": REFUSED, "c": UNTOUCHED})
     assert (found.completed, found.failed, found.pending) == (1, 0, 2)

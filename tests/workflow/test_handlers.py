@@ -255,8 +255,12 @@ def test_the_steps_fit_together_and_a_second_run_finds_nothing_new(
         told = {"video": json.loads(line), "auth": started["auth"], "run": started["run"]}
         assert functions.call("transfer", told)["outcome"] == "transferred"
     assert functions.call("summarize", {**carried, "plan": planned})["outcome"] == "complete"
+    _, metrics = functions.lines()
+    assert measured(metrics)["SyncSucceeded", frozenset()] == 1
     again = functions.call("plan", carried)
     assert (again["outcome"], again["summary"]["status"]) == ("nothing_new", "NO_NEW_VIDEOS")
+    _, metrics = functions.lines()
+    assert measured(metrics)["SyncSucceeded", frozenset()] == 1, "a night without new media is a success"
 
 
 # ------------------------------------------------------------- outcomes are values, faults are raised
@@ -452,6 +456,8 @@ def test_a_transfer_that_vanished_is_counted_by_the_summary(functions: Functions
     _, metrics = functions.lines()
     assert measured(metrics)["SyncFailures", frozenset({"ErrorType"})] == 1
     assert "TransferVanished" in [one.get("ErrorType") for one in metrics]
+    assert measured(metrics)["MediaPending", frozenset()] == 1, "the next run tries it again"
+    assert ("SyncSucceeded", frozenset()) not in measured(metrics)
 
 
 @pytest.mark.parametrize("module", ["authenticate", "plan"])

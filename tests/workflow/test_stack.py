@@ -43,6 +43,7 @@ OUTPUTS = {
     "ArchiveBucketName",
     "CredentialsSecretArn",
     "AlertTopicArn",
+    "AlarmTopicArn",
     "DashboardUrl",
 }
 MIB = 1024 * 1024
