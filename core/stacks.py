@@ -28,8 +28,18 @@ class Outputs:
     api_url: str | None = None
 
 
-def outputs_of(client: CloudFormationClient, stack: str) -> Outputs:
-    """The outputs of the stack named `stack`; `InvalidInput` if there is none or it is none of this product's."""
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """A stack as CloudFormation tells of it: its state, its outputs and its parameters, by their names."""
+
+    name: str
+    status: str
+    outputs: dict[str, str]
+    parameters: dict[str, str]
+
+
+def describe(client: CloudFormationClient, stack: str) -> Deployed:
+    """The stack named `stack`; `InvalidInput` if there is none or it is none of this product's."""
     try:
         told = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
@@ -44,13 +54,19 @@ def outputs_of(client: CloudFormationClient, stack: str) -> Outputs:
     outputs = {one["OutputKey"]: one["OutputValue"] for one in told.get("Outputs", [])}
     if not {"ArchiveBucketName", "SyncTrackerTableName"} <= outputs.keys():
         raise InvalidInput(f"{stack} is a stack, but none of Cloud Sync.")
-    parameters = {one["ParameterKey"]: one.get("ParameterValue") for one in told.get("Parameters", [])}
+    parameters = {one["ParameterKey"]: one.get("ParameterValue", "") for one in told.get("Parameters", [])}
+    return Deployed(stack, told["StackStatus"], outputs, parameters)
+
+
+def outputs_of(client: CloudFormationClient, stack: str) -> Outputs:
+    """The outputs of the stack named `stack`; errors as of `describe`."""
+    deployed = describe(client, stack)
     return Outputs(
-        outputs["ArchiveBucketName"],
-        outputs["SyncTrackerTableName"],
-        outputs.get("CredentialsSecretArn", ""),
-        outputs.get("StateMachineArn", ""),
-        parameters.get("GoProApiUrl"),
+        deployed.outputs["ArchiveBucketName"],
+        deployed.outputs["SyncTrackerTableName"],
+        deployed.outputs.get("CredentialsSecretArn", ""),
+        deployed.outputs.get("StateMachineArn", ""),
+        deployed.parameters.get("GoProApiUrl") or None,
     )
 
 

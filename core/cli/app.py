@@ -10,7 +10,9 @@ import typer
 
 from core.cli.auth import auth
 from core.cli.cost import cost
+from core.cli.doctor import doctor
 from core.cli.restore import list_media, restore, show, status
+from core.cli.run import run
 from core.cli.sync import plan, sync
 from core.cli.terminal import out
 from core.cli.verify import reindex, verify
@@ -30,10 +32,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "show": show,
     "status": status,
     "cost": cost,
+    "doctor": doctor,
 }
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
 app.add_typer(auth, name="auth")
+app.add_typer(run, name="run")
 
 
 def _say_version(asked: bool) -> None:

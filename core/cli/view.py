@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from rich.console import Console
 from rich.markup import escape
@@ -29,6 +30,12 @@ from core.sync.plan import Plan
 from core.sync.summarize import Summary
 from core.verify import Finding, Report
 from core.verify.notify import tell
+
+if TYPE_CHECKING:
+    from core.executions import Media
+
+#: Where there is no terminal, lines that count media are so many seconds apart.
+_SECONDS_BETWEEN_LINES = 30
 
 
 class PlanKeeper(Observer):
@@ -123,6 +130,56 @@ class Progress(Observer):
             self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
+class RunProgress:
+    """A line for each state of a deployed run, and one bar for its media; without a terminal lines that count them."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._bars = Bars(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            disable=quiet or not console.is_terminal,
+            transient=True,
+        )
+        self._quiet = quiet
+        self._states = 0
+        self._told = ""
+        self._told_at = 0.0
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def __call__(self, states: Sequence[str], media: Media | None) -> None:
+        """Say what is new since the last look."""
+        if media and media.total:
+            self._count(media, is_over=states[-1:] != ["DownloadVideos"])
+        for state in states[self._states :]:
+            self._say(state)
+        self._states = len(states)
+
+    def _count(self, media: Media, *, is_over: bool) -> None:
+        told = f"  {media.ended} of {media.total} media dealt with, {media.running} on their way"
+        if self._bars.console.is_terminal:
+            self._task = self._bars.add_task("media") if self._task is None else self._task
+            self._bars.update(self._task, completed=media.ended, total=media.total, description=told.strip())
+        elif told != self._told and (is_over or monotonic() - self._told_at >= _SECONDS_BETWEEN_LINES):
+            self._told, self._told_at = told, monotonic()
+            self._say(told)
+
+    def _say(self, line: str) -> None:
+        if not self._quiet:
+            self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
+
+
 class Counter:
     """One bar that counts media; nothing without a terminal."""
 
@@ -168,7 +225,7 @@ def print_plan(console: Console, plan: Plan, to: Path) -> None:
     _warn(console, plan.unseen, plan.novelties)
 
 
-def print_summary(console: Console, summary: Summary, to: Path) -> None:
+def print_summary(console: Console, summary: Summary, to: Path | str) -> None:
     """What a sync came to."""
     table = Table(title=f"Run {summary.run_id}: {summary.status}", title_justify="left", show_header=False)
     rows = [

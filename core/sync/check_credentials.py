@@ -84,11 +84,13 @@ class TokenLives:
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check came to."""
+    """What a check came to; `cause` says why they are not good, "" if they are."""
 
     state: State
     age_hours: float | None
     expected_hours: float
+    can_renew: bool = False
+    cause: str = ""
 
     def to_json(self) -> dict[str, Json]:
         """The check as it is logged and answered."""
@@ -108,8 +110,19 @@ def check_credentials(
 
     With None it only looks. Else `tell` is given what a person should know, once for the same credentials.
     """
-    name = f"{_CHECKPOINT}/{provider.name}"
-    text = kept.recall(name)
+    checked, lives = look(provider, store, kept, now, hours_ahead=hours_ahead)
+    if hours_ahead is not None and checked.state != "good" and lives.told != checked.state:
+        tell(_notification(checked.state, checked.cause, lives, checked.age_hours))
+        lives = replace(lives, told=checked.state)
+    kept.keep(f"{_CHECKPOINT}/{provider.name}", json.dumps(lives.to_json()))
+    return checked
+
+
+def look(
+    provider: Provider, store: CredentialStore, kept: Checkpoints, now: datetime, *, hours_ahead: float | None
+) -> tuple[Checked, TokenLives]:
+    """Ask the provider and reckon as `check_credentials` does, without telling or noting anything."""
+    text = kept.recall(f"{_CHECKPOINT}/{provider.name}")
     lives = TokenLives.from_json(json.loads(text)) if text else TokenLives()
     state, cause, credentials = _ask(provider, store)
     if state != "unknown":
@@ -117,11 +130,7 @@ def check_credentials(
     age = _hours(lives.stored_at, now) if lives.stored_at and credentials.version else None
     if state == "good" and _dies_within(credentials, age, lives.expected_hours, hours_ahead or 0):
         state = "dying"
-    if hours_ahead is not None and state != "good" and lives.told != state:
-        tell(_notification(state, cause, lives, age))
-        lives = replace(lives, told=state)
-    kept.keep(name, json.dumps(lives.to_json()))
-    return Checked(state, age, lives.expected_hours)
+    return Checked(state, age, lives.expected_hours, credentials.can_renew, cause), lives
 
 
 def _ask(provider: Provider, store: CredentialStore) -> tuple[State, str, Credentials]:

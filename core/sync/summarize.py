@@ -91,6 +91,16 @@ class Summary:
             "novelties": list(self.novelties),
         }
 
+    @classmethod
+    def from_json(cls, output: Mapping[str, Json]) -> Summary:
+        """The summary in an execution's output, where classes of errors and the failure of a run do not stand."""
+        known = {name: output[name] for name in cls.__dataclass_fields__ if name in output}
+        media = {name: tuple(FailedMedium(**one, error_type="") for one in output[name]) for name in _LISTS}
+        return cls(**known | media | {"novelties": tuple(output["novelties"])})
+
+
+_LISTS = ("failures", "damaged")
+
 
 def _listed(media: Sequence[FailedMedium]) -> list[Json]:
     listed: list[Json] = []

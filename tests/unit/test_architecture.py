@@ -18,6 +18,7 @@ ALLOWED = {
     "core.prices": set[str](),
     "core.retry": {"core.errors"},
     "core.stacks": {"core.errors"},
+    "core.executions": FLAT,
     "core.tracker": FLAT,
     "core.archive": FLAT,
     "core.credentials": FLAT | {"core.tracker"},
@@ -25,10 +26,12 @@ ALLOWED = {
     "core.transfer": FLAT | {"core.archive", "core.providers", "core.tracker"},
     "core.sync": FLAT | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
     "core.verify": FLAT | {"core.archive", "core.sync", "core.tracker"},
-    "core.cli.view": FLAT | {"core.sync", "core.verify"},
+    "core.cli.view": FLAT | {"core.executions", "core.sync", "core.verify"},
     "core.cli.paste": set[str](),
     "core.restore": FLAT | {"core.archive", "core.tracker"},
     "core.cli.restore_view": FLAT | {"core.archive", "core.restore"},
+    "core.doctor": FLAT
+    | {"core.credentials", "core.executions", "core.providers", "core.stacks", "core.sync", "core.tracker"},
     "core.cost": FLAT | {"core.archive", "core.transfer"},
     "core.cli.cost_view": FLAT | {"core.cost"},
     "handlers": FLAT
