@@ -261,6 +261,13 @@ MUTANTS = (
         "saved = fresh",
         ("tests/unit/test_sign_in.py",),
     ),
+    Mutant(
+        "The doctor calls well what it could not look at",
+        "core/doctor/stack.py",
+        'return Check(part, Level.NOT_CHECKED, f"could not be',
+        'return Check(part, Level.OK, f"could not be',
+        ("tests/unit/test_doctor.py",),
+    ),
 )
 
 
