@@ -156,9 +156,12 @@ def test_the_topic_for_machines_is_guarded_as_the_one_for_people() -> None:
 
 
 # ----------------------------------------------------------------------------- dashboard
+def dashboard() -> Any:
+    return json.loads(properties("Dashboard")["DashboardBody"]["Fn::Sub"])
+
+
 def widgets() -> dict[str, Any]:
-    body = json.loads(properties("Dashboard")["DashboardBody"]["Fn::Sub"])
-    return {one["properties"]["title"]: one for one in body["widgets"]}
+    return {one["properties"]["title"]: one for one in dashboard()["widgets"]}
 
 
 def shown(widget: Any) -> list[tuple[str, ...]]:
@@ -210,6 +213,11 @@ def test_the_dashboard_shows_all_that_an_owner_asks() -> None:
 def test_the_dashboard_shows_the_state_of_every_alarm() -> None:
     told = widgets()["Alarms"]["properties"]["alarms"]
     assert set(told) == {f"${{{name}.Arn}}" for name in of_type("AWS::CloudWatch::Alarm")}
+
+
+def test_the_dashboard_looks_back_far_enough_to_find_the_last_success() -> None:
+    """CloudWatch shows three hours unless told otherwise, and takes a period of its own choice."""
+    assert (dashboard()["start"], dashboard()["periodOverride"]) == ("-P30D", "inherit")
 
 
 def test_no_widget_lies_upon_another() -> None:
