@@ -16,7 +16,9 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics, Tracer
 from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
 
+from core.model import utc_now
 from core.sync.request import Run
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from core.model import Json
     from core.providers.base import Provider
     from core.sync.notify import Notification
+    from core.sync.summarize import Summary
     from core.tracker.dynamodb import DynamoTracker
     from core.transfer import Engine
 
@@ -160,8 +163,37 @@ def provider(name: str) -> Provider:
 def tell(notification: Notification) -> None:
     """Send a message to the people who are subscribed to the alerts."""
     boto3.client("sns", config=CLIENT_CONFIG).publish(
-        TopicArn=environment("ALERT_TOPIC_ARN"), Subject=notification.subject, Message=notification.message
+        TopicArn=environment("ALERT_TOPIC_ARN"),
+        Subject=notification.subject,
+        MessageStructure="json",
+        Message=notification.to_sns(),
     )
+
+
+def note_run(summary: Summary, run: Run) -> None:
+    """Count a run that came to its end, and tell what is due; what cannot be sent is left to the next run."""
+    from core.notify.milestones import note_run
+
+    place = f"s3://{environment('ARCHIVE_BUCKET')}/{summary.provider}-videos/"
+    note_run(summary, run, tracker(), utc_now(), place=place, tell=_tell_if_possible)
+
+
+def _tell_if_possible(notification: Notification) -> bool:
+    try:
+        tell(notification)
+    except (BotoCoreError, ClientError):
+        logger.exception("a message could not be sent; the next run sends it")
+        return False
+    return True
+
+
+def webhook_address() -> str:
+    """The address of the chat, which is a secret by itself."""
+    from core.credentials.secretsmanager import CURRENT, read_secret
+
+    client = boto3.client("secretsmanager", config=CLIENT_CONFIG)
+    address, _ = read_secret(client, environment("WEBHOOK_SECRET_ARN"), CURRENT)
+    return address.strip()
 
 
 def begin(event: Json) -> Run:

@@ -36,6 +36,7 @@ def handler(event: Json, _: LambdaContext) -> Json:
     outcome, summary = _outcome(plan, request), summarize_plan(plan, run, utc_now())
     if outcome == "nothing_new":  # the run ends here
         count_run(summary)
+        context.note_run(summary, run)
     return {
         "outcome": outcome,
         "bucket": context.environment("ARCHIVE_BUCKET"),

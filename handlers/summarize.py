@@ -28,6 +28,7 @@ def handler(event: Json, _: LambdaContext) -> Json:
     summary = summarize(plan, run, context.tracker(), context.archive(), tolerance_percent=tolerance)
     context.logger.info("run ended", extra={"summary": summary.to_json()})
     _count(summary)
+    context.note_run(summary, run)
     return {"summary": summary.to_json(), **_verdict(summary, run)}
 
 

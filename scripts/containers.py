@@ -30,7 +30,8 @@ CA_IN_CONTAINER = "/opt/emulated-cloud.pem"
 #: The medium of the sample events.
 SAMPLE = "62NzWRrpPXm7o"
 
-#: Each function with its event, in an order in which the sample events make sense, and what it answers then.
+#: Each function with its event, in an order in which the sample events make sense, and what it answers then; but for
+#: that of the webhook, which posts to a chat over TLS alone.
 INVOCATIONS = (
     ("AuthenticateFunction", "authenticate", "authenticated"),
     ("MarkFailedFunction", "mark_failed", "marked_failed"),

@@ -79,6 +79,7 @@ def choices() -> None:
         _choice("ArchiveAfterDays=0", estimate(SEED, replace(DESIGN, archive_after_days=0))),
         _choice("ArchiveAfterDays=30", estimate(SEED, replace(DESIGN, archive_after_days=30))),
         _choice("CustomerKey=true", _with(keys=1)),
+        _choice("WebhookSecretArn, a secret, a function and an alarm more", estimate(SEED, DESIGN.with_webhook())),
         _choice("Architecture=x86_64", _with(architecture="x86_64")),
         _choice("a pager (PagerUrl of template-insights.yaml)", _with(composite_alarms=1)),
         _choice("nothing, but no free tier is left", estimate(SEED, assumptions=NOTHING_FREE)),

@@ -268,6 +268,20 @@ MUTANTS = (
         'return Check(part, Level.OK, f"could not be',
         ("tests/unit/test_doctor.py",),
     ),
+    Mutant(
+        "What could not be sent is marked as told",
+        "core/notify/milestones.py",
+        "            if tell(notification):\n                books.mark(due)",
+        "            tell(notification)\n            books.mark(due)",
+        ("tests/unit/test_milestones.py",),
+    ),
+    Mutant(
+        "Two runs that end at once both tell what is due",
+        "core/notify/milestones.py",
+        "if not tracker.acquire(books.name, run.run_id, _SENDING):",
+        "if tracker.acquire(books.name, run.run_id, _SENDING) is None:",
+        ("tests/unit/test_milestones.py",),
+    ),
 )
 
 

@@ -35,6 +35,7 @@ def cost(
     keep_days: Annotated[int | None, typer.Option(min=1, help="Delete what is older; if not told, never.")] = None,
     archive_after_days: Annotated[int, typer.Option(min=0, help="The template's ArchiveAfterDays.")] = 7,
     customer_key: Annotated[bool, typer.Option("--customer-key", help="CustomerKey=true.")] = False,
+    webhook: Annotated[bool, typer.Option("--webhook", help="WebhookSecretArn is set.")] = False,
     memory: Annotated[int | None, typer.Option(min=512, max=10240, help="MB of the transfer function.")] = None,
     no_free_tier: Annotated[bool, typer.Option("--no-free-tier", help="What is free is used up already.")] = False,
     as_json: AsJson = False,
@@ -65,6 +66,8 @@ def cost(
             keys=int(customer_key),
             transfer_memory=memory or DESIGN.transfer_memory,
         )
+        if webhook:
+            design = design.with_webhook()
         assumptions = replace(ASSUMED, originals=library.originals_a_medium, free_tier=not no_free_tier)
         found = estimate(workload, design, assumptions)
     if as_json:

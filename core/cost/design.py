@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 
@@ -31,6 +31,10 @@ _FUNCTIONS = MappingProxyType(
 )
 
 
+#: What posts messages into a chat, where there is one: six a month.
+_WEBHOOK = Function(memory=256, calls=6 / 30, seconds=3)
+
+
 @dataclass(frozen=True, slots=True)
 class Design:
     """Counts of what is billed by its number, and the memory of functions (MB).
@@ -56,6 +60,11 @@ class Design:
     secrets: int = 1
     keys: int = 0
     scheduled_starts_a_day: int = 27
+
+    def with_webhook(self) -> Design:
+        """The same with WebhookSecretArn set: a function, a secret and an alarm more."""
+        functions = {**self.functions, "WebhookFunction": _WEBHOOK}
+        return replace(self, secrets=self.secrets + 1, alarms=self.alarms + 1, functions=functions)
 
 
 DESIGN = Design()

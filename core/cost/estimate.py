@@ -256,14 +256,19 @@ class _Reckoning:
             "writes",
             "units",
             prices.DYNAMODB_WRITE,
-            lambda m: self._each(m, assumed.writes) + listed(m) / 25,
+            lambda m: self._each(m, assumed.writes) + listed(m) / 25 + assumed.runs_a_month * assumed.writes_a_run,
         )
         yield self._line(
             "DynamoDB",
             "reads",
             "units",
             prices.DYNAMODB_READ,
-            lambda m: self._each(m, assumed.reads) + listed(m) + 2 * self._looked_at(m),
+            lambda m: (
+                self._each(m, assumed.reads)
+                + listed(m)
+                + 2 * self._looked_at(m)
+                + assumed.runs_a_month * assumed.reads_a_run
+            ),
         )
         yield self._line("DynamoDB", "tracker", "GB-months", prices.DYNAMODB_GB_MONTH, stored)
         yield self._line(

@@ -75,7 +75,9 @@ class Assumptions:
     puts_a_run: int = 10
     gets_a_run: int = 10
     writes: int = 20
+    writes_a_run: int = 4
     reads: int = 12
+    reads_a_run: int = 4
     record_bytes: int = 1024
     secret_calls: int = 1
     secret_calls_a_run: int = 30
@@ -86,7 +88,7 @@ class Assumptions:
     catalog_bytes: int = 4096
     manifest_bytes: int = 2048
     access_log_bytes: int = 700
-    messages_a_month: int = 5
+    messages_a_month: int = 6
     free_tier: bool = True
 
     def sentences(self) -> list[str]:
@@ -100,8 +102,9 @@ class Assumptions:
             f"For each video beside its parts: {self.puts_beside_parts} PUT and {self.gets} GET requests of S3, "
             f"{self.writes} writes and {self.reads} reads of DynamoDB, {self.secret_calls} of Secrets Manager, "
             f"{self.key_calls} of KMS, {self.log_bytes:,} bytes of log, a catalog entry of {self.catalog_bytes:,}.",
-            f"For each run: {self.puts_a_run} PUT and {self.gets_a_run} GET requests of S3, {self.secret_calls_a_run} "
-            f"of Secrets Manager, {self.key_calls_a_run} of KMS, {self.log_bytes_a_run:,} bytes of log.",
+            f"For each run: {self.puts_a_run} PUT and {self.gets_a_run} GET requests of S3, {self.writes_a_run} writes "
+            f"and {self.reads_a_run} reads of DynamoDB beside those of the listing, {self.secret_calls_a_run} of "
+            f"Secrets Manager, {self.key_calls_a_run} of KMS, {self.log_bytes_a_run:,} bytes of log.",
             f"Each request of S3 leaves {self.access_log_bytes} bytes in the access log, kept for a year.",
             f"Custom metrics are billed for the hours in which they are sent; failures have at most {self.error_types} "
             "types in a month.",

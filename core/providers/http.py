@@ -31,7 +31,7 @@ from core.errors import (
     SourceChanged,
     TransientError,
 )
-from core.model import utc_now
+from core.model import Json, utc_now
 from core.providers.base import ByteSource
 
 #: Seconds to connect, and seconds without a single byte, on every call.
@@ -144,8 +144,9 @@ def send(
     headers: Mapping[str, str],
     params: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
+    document: Json = None,
 ) -> requests.Response:
-    """One call with timeouts, its body unread; redirects are not followed.
+    """One call with timeouts, its body unread; redirects are not followed. A `document` is sent as JSON.
 
     `TransientError` if no answer comes; its text holds `what` and the kind of fault, never an address, header
     or body.
@@ -157,6 +158,7 @@ def send(
             headers=dict(headers),
             params=params,
             data=form,
+            json=document,
             timeout=TIMEOUT,
             stream=True,
             allow_redirects=False,

@@ -17,7 +17,7 @@ from core.credentials.base import HOW_TO_RENEW, Credentials, CredentialStore
 from core.errors import CredentialsRejected, InvalidInput, TransientError
 from core.model import Json, format_time, parse_time
 from core.providers.base import Provider
-from core.sync.notify import Notification
+from core.sync.notify import Notification, compose
 from core.tracker.base import Checkpoints
 
 #: Hours that a token is taken to live until one has been seen to die, as other clients have observed it.
@@ -112,7 +112,7 @@ def check_credentials(
     """
     checked, lives = look(provider, store, kept, now, hours_ahead=hours_ahead)
     if hours_ahead is not None and checked.state != "good" and lives.told != checked.state:
-        tell(_notification(checked.state, checked.cause, lives, checked.age_hours))
+        tell(_notification(checked, len(lives.hours)))
         lives = replace(lives, told=checked.state)
     kept.keep(f"{_CHECKPOINT}/{provider.name}", json.dumps(lives.to_json()))
     return checked
@@ -159,16 +159,18 @@ def _hours(since: datetime, until: datetime) -> float:
     return round((until - since) / timedelta(hours=1), 1)
 
 
-def _notification(state: State, cause: str, lives: TokenLives, age: float | None) -> Notification:
+def _notification(checked: Checked, deaths: int) -> Notification:
     headline = {
         "dead": "sign in again before the next sync, the credentials are dead",
         "dying": "sign in again before the next sync, the credentials are old",
-    }.get(state, "whether the credentials are good could not be found out")
-    since = f", stored {age:g} hours ago," if age is not None else ""
-    what = cause or f"The credentials are still good, but the token{since} will probably be dead at the next sync."
+    }.get(checked.state, "whether the credentials are good could not be found out")
+    since = f", stored {checked.age_hours:g} hours ago," if checked.age_hours is not None else ""
+    what = (
+        checked.cause or f"The credentials are still good, but the token{since} will probably be dead at the next sync."
+    )
     lines = [f"What happened: {what}"]
-    if HOW_TO_RENEW not in cause:
+    if HOW_TO_RENEW not in checked.cause:
         lines.append(f"What to do: {HOW_TO_RENEW}")
-    seen = f"{len(lives.hours)} tokens that were seen to die here" if lives.hours else "what others have observed"
-    lines += ["", f"Tokens live for about {lives.expected_hours:g} hours, by {seen}."]
-    return Notification(f"Cloud Sync: {headline}", "\n".join(lines))
+    seen = f"{deaths} tokens that were seen to die here" if deaths else "what others have observed"
+    lines += ["", f"Tokens live for about {checked.expected_hours:g} hours, by {seen}."]
+    return compose("credentials", headline, lines, checked.to_json() | {"cause": what})

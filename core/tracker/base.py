@@ -51,6 +51,10 @@ class Checkpoints(Protocol):
         """Forget what was kept under `name`."""
         ...
 
+    def replace(self, name: str, text: str, seen: str) -> bool:
+        """Keep `text` for good in place of `seen`, "" for nothing; False, and nothing kept, if that has changed."""
+        ...
+
 
 class Leases(Protocol):
     """Named leases that expire by themselves, shared by all workers of a sync."""

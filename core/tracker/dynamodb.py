@@ -1,8 +1,8 @@
 """The tracker in a DynamoDB table: hash key `provider`, range key `media_id`.
 
 `unfinished` is set (to the provider) only on records that are not final, so that the index `unfinished-index` holds
-nothing else. Leases and checkpoints are items of their own, with the hash keys `lease` and `checkpoint` and an
-`expires_at` for the table's TTL.
+nothing else. Leases and checkpoints are items of their own, with the hash keys `lease` and `checkpoint` and, unless
+they are kept for good, an `expires_at` for the table's TTL.
 """
 
 from __future__ import annotations
@@ -176,6 +176,13 @@ class DynamoTracker:
     def drop(self, name: str) -> None:
         """Forget what was kept under `name`."""
         self._client.delete_item(TableName=self._table, Key=_key(_CHECKPOINT, name))
+
+    def replace(self, name: str, text: str, seen: str) -> bool:
+        """Keep `text` for good in place of `seen`; what is kept so never expires."""
+        item = _key(_CHECKPOINT, name) | {"text": {"S": text}}
+        if not seen:
+            return self._put(item, _IS_NEW, {}, {})
+        return self._put(item, "#text = :seen", {"#text": "text"}, {":seen": {"S": seen}})
 
     def _read(self, kind: str, name: str) -> _Item | None:
         told = self._client.get_item(TableName=self._table, Key=_key(kind, name), ConsistentRead=True)

@@ -186,6 +186,15 @@ class SqliteTracker:
         with self._transaction() as connection:
             connection.execute("DELETE FROM checkpoints WHERE name = ?", (name,))
 
+    def replace(self, name: str, text: str, seen: str) -> bool:
+        """Keep `text` for good in place of `seen`."""
+        with self._transaction() as connection:
+            kept = connection.execute("SELECT text FROM checkpoints WHERE name = ?", (name,)).fetchone()
+            if (kept[0] if kept else "") != seen:
+                return False
+            connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (name, text))
+            return True
+
     def acquire(self, name: str, owner: str, seconds: float) -> bool:
         """Take or renew a lease."""
         now = self._clock().timestamp()

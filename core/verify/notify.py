@@ -37,7 +37,8 @@ def about_findings(report: Report, run: Run) -> Notification:
         lines += ["", f"What to do: look at the {left:,} that nothing was done about."]
     lines += ["", f"Compared: {report.media:,} media, {report.originals:,} originals, {report.length:,} bytes"]
     lines += ["", "The first of them:", *map(tell, report.first)]
-    return compose(f"Cloud Sync: {report.findings:,} findings in the archive", lines, run)
+    headline = f"{report.findings:,} findings in the archive"
+    return compose("archive_findings", headline, lines, {"summary": report.summary()}, run)
 
 
 def tell(finding: Finding) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -292,6 +293,33 @@ def test_checkpoints_are_neither_records_nor_leases(tracker: Tracker, provider: 
     assert not tracker.held(provider)
     assert tracker.acquire(provider, "a", 60)
     assert tracker.recall(provider) == "kept"
+
+
+def test_what_was_seen_is_replaced_and_what_has_changed_is_not(tracker: Tracker, provider: str) -> None:
+    assert not tracker.replace(provider, "second", seen="first")
+    assert tracker.replace(provider, "first", seen="")
+    assert not tracker.replace(provider, "another", seen="")
+    assert tracker.replace(provider, "second", seen="first")
+    assert not tracker.replace(provider, "third", seen="first")
+    assert tracker.recall(provider) == "second"
+
+
+def test_of_many_that_replace_the_same_one_does(tracker: Tracker, provider: str) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        done = pool.map(lambda number: tracker.replace(provider, f"by {number}", seen=""), range(8))
+    assert sum(done) == 1
+
+
+def test_what_replaced_something_is_kept_for_good(
+    tracker: Tracker, provider: str, request: pytest.FixtureRequest
+) -> None:
+    tracker.keep(provider, "for a while")
+    tracker.replace(provider, "for good", seen="for a while")
+    assert tracker.recall(provider) == "for good"
+    if isinstance(tracker, DynamoTracker):
+        key = {"provider": {"S": "checkpoint"}, "media_id": {"S": provider}}
+        client = request.getfixturevalue("emulator").client("dynamodb")
+        assert "expires_at" not in client.get_item(TableName=request.getfixturevalue("table"), Key=key)["Item"]
 
 
 def test_a_file_that_rots_while_it_is_in_use_is_told_in_words(tmp_path: Path) -> None:

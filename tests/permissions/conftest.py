@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chat import Chat
 from tests.emulator import Emulator
 from tests.gopro_cloud import GoProCloud, Quirks
 from tests.gopro_cloud.server import Counts
@@ -16,12 +17,12 @@ from tests.stack import Stack, build
 
 @pytest.fixture(scope="session")
 def guarded() -> Iterator[World]:
-    with Emulator(guarded=True) as emulator, GoProCloud([]) as cloud:
+    with Emulator(guarded=True) as emulator, GoProCloud([]) as cloud, Chat() as chat:
         build()
         emulator.shorten_waits()
         stack = Stack(emulator, "cloud-sync-guarded")
-        stack.deploy(GoProApiUrl=cloud.url, CustomerKey="true")
-        yield World(stack, cloud, Roles(stack, stack.physical_ids()))
+        stack.deploy(GoProApiUrl=cloud.url, CustomerKey="true", WebhookSecretArn=chat.stored_in(emulator))
+        yield World(stack, cloud, chat, Roles(stack, stack.physical_ids()))
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from core.archive.s3_inventory import S3Inventory
 from core.credentials.secretsmanager import SecretsManagerCredentials
 from core.errors import CloudSyncError
 from core.model import Medium, Record, Status, utc_now
+from core.notify.milestones import Ledger
 from core.providers import registry
 from core.providers.base import Provider, ProviderSettings
 from core.sync.outcomes import Unfinished
@@ -30,6 +31,7 @@ from core.sync.transfer import Transfer, medium_lease
 from core.tracker.dynamodb import DynamoTracker
 from core.transfer import Engine, Watch
 from core.verify import Repair, Report, Verification, Verifier
+from tests.chat import Chat
 from tests.cloud_sync import wanted
 from tests.gopro_cloud import GoProCloud
 from tests.gopro_cloud.library import video
@@ -54,10 +56,11 @@ def require(holds: bool, otherwise: str) -> None:
 
 @dataclass(frozen=True)
 class World:
-    """A stack whose IAM is enforced, with an emulated GoPro Cloud that it reads."""
+    """A stack whose IAM is enforced, with an emulated GoPro Cloud that it reads and a chat that it posts into."""
 
     stack: Stack
     cloud: GoProCloud
+    chat: Chat
     roles: Roles
 
     def call(self, module: str) -> Any:
@@ -99,6 +102,20 @@ class World:
     def renewing(self) -> None:
         """Store credentials that have to be renewed before they can be used."""
         self.stack.put_secret(self.cloud.renewing())
+
+    def owes_the_first_success(self) -> None:
+        """Let a first success be due that could not be told yet."""
+        require(self.tracker.replace("ledger/gopro", Ledger("due").to_text(), seen=""), "there is a ledger already")
+
+    def told_the_first_success(self, denials: int) -> None:
+        """Whether it was told; `denials` are those in the logs before."""
+        subjects = [one["Subject"] for one in self.stack.messages()]
+        denied = self.denials() > denials
+        require(any("the first backup is done" in one for one in subjects), f"not told{': AccessDenied' * denied}")
+
+    def denials(self) -> int:
+        """How often somebody was denied to send a message, as the logs say."""
+        return self.stack.logs().count("not authorized to perform: sns:Publish")
 
     def was_renewed(self) -> None:
         require("gp_access_token" in self.credentials(), "the renewed credentials were not stored")
@@ -179,6 +196,15 @@ def staying_signed_in(world: World, _: Grant | None) -> None:
     world.renewing()
     require(world.call("plan")["outcome"] == "planned", "not planned")
     world.was_renewed()
+
+
+@story("PlanRole", "sns:Publish")
+def telling_with_nothing_new(world: World, _: Grant | None) -> None:
+    """A run that finds nothing new tells what is due."""
+    denials = world.denials()
+    world.owes_the_first_success()
+    require(world.call("plan")["outcome"] == "nothing_new", "something is new")
+    world.told_the_first_success(denials)
 
 
 @story("PlanRole", "s3:AbortMultipartUpload")
@@ -294,6 +320,25 @@ def summing_up(world: World, _: Grant | None) -> None:
     require(answer["outcome"] == "partial_failure", "not noticed")
     require(len(world.stack.keys(f"runs/{RUN}/")) > 1, "no report")
     require(world.stack.statuses() == {MEDIA_ID: "FAILED"}, "not recorded")
+
+
+@story("SummarizeRole", "sns:Publish")
+def telling_with_the_summary(world: World, _: Grant | None) -> None:
+    """A run that brought something tells what is due."""
+    denials = world.denials()
+    world.holds(1000)
+    world.call("plan")
+    world.owes_the_first_success()
+    world.call("summarize")
+    world.told_the_first_success(denials)
+
+
+@story("WebhookRole", "secretsmanager:GetSecretValue")
+def posting(world: World, _: Grant | None) -> None:
+    """A message is posted into the chat whose address the secret holds."""
+    world.chat.texts(0)
+    require(world.call("webhook")["outcome"] == "posted", "not posted")
+    require("credentials are rejected" in world.chat.texts()[0], "nothing arrived")
 
 
 @story(

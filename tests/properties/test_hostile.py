@@ -51,6 +51,7 @@ from tests.scripted import Scripted, raw, whole
 CREDENTIALS = Credentials(gp_access_token=TOKEN, gp_user_id="user-1")
 OWN_ERRORS = {name for name, kind in vars(core.errors).items() if isinstance(kind, type)}
 STEP_FUNCTIONS_STATE = 256 * 1024
+MESSAGE_OF_SNS = 256 * 1024
 
 #: A whole run takes its time, and each of its media is tried again as often as any.
 runs = settings(
@@ -236,7 +237,8 @@ def test_what_a_run_came_to_fits_a_state_of_the_workflow_whatever_its_media_are_
     told = about_summary(summary, RUN)
     answer = {"summary": summary.to_json(), "notification": told.to_json()}
     assert len(json.dumps(answer)) < STEP_FUNCTIONS_STATE
-    listed = len(summary.to_json()["failures"])
+    assert len(told.to_sns().encode()) < MESSAGE_OF_SNS
+    listed = len(told.details["summary"]["failures"])
     assert listed
     assert f"and {25 - listed} more" in told.message
 

@@ -34,9 +34,10 @@ ALLOWED = {
     | {"core.credentials", "core.executions", "core.providers", "core.stacks", "core.sync", "core.tracker"},
     "core.cost": FLAT | {"core.archive", "core.transfer"},
     "core.cli.cost_view": FLAT | {"core.cost"},
+    "core.notify": FLAT | {"core.cost", "core.providers", "core.sync", "core.tracker"},
     "handlers": FLAT
     | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"}
-    | {"core.cost", "core.verify"},
+    | {"core.cost", "core.notify", "core.verify"},
 }
 
 #: Modules beside which no other implementation may be imported.

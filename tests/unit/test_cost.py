@@ -46,11 +46,11 @@ SEED = Workload(videos_a_month=3000, video_length=4 * GB)
 HOBBY = Workload(videos_a_month=20, video_length=4 * GB, waiting=Holding(1000, 4000 * GB))
 
 
-def in_use(kind: str) -> dict[str, Any]:
-    """The resources of a type that a deployment without parameters makes."""
-    resources: dict[str, Any] = template(BY_DEFAULT)["Resources"]
+def in_use(kind: str, conditions: frozenset[str] = BY_DEFAULT) -> dict[str, Any]:
+    """The resources of a type that a deployment makes."""
+    resources: dict[str, Any] = template(conditions)["Resources"]
     of_kind = {name: one for name, one in resources.items() if one["Type"] == kind}
-    return {name: one for name, one in of_kind.items() if one.get("Condition") in (None, *BY_DEFAULT)}
+    return {name: one for name, one in of_kind.items() if one.get("Condition") in (None, *conditions)}
 
 
 def memory(name: str) -> int:
@@ -66,9 +66,9 @@ def longest_way(machine: Any, start: str, then: dict[str, str]) -> int:
     return count
 
 
-def alarmed_metrics() -> int:
+def alarmed_metrics(conditions: frozenset[str] = BY_DEFAULT) -> int:
     """Each metric that an alarm looks at is billed as an alarm."""
-    alarms = [one["Properties"] for one in in_use("AWS::CloudWatch::Alarm").values()]
+    alarms = [one["Properties"] for one in in_use("AWS::CloudWatch::Alarm", conditions).values()]
     return sum(len([m for m in alarm.get("Metrics", [{"MetricStat": {}}]) if "MetricStat" in m]) for alarm in alarms)
 
 
@@ -119,6 +119,15 @@ def starts_a_day(schedule: Any) -> int:
 def test_the_design_that_is_reckoned_with_is_the_one_that_is_deployed() -> None:
     """Where this fails, change core/cost/design.py, and look at what the change costs: the goals are below."""
     assert deployed() == DESIGN
+
+
+def test_a_webhook_costs_a_secret_an_alarm_and_a_function_more() -> None:
+    made, design = BY_DEFAULT | {"HasWebhook"}, DESIGN.with_webhook()
+    assert design.functions.keys() == in_use("AWS::Serverless::Function", made).keys() - {"TransferFunction"}
+    assert design.functions["WebhookFunction"].memory == memory("WebhookFunction")
+    assert design.alarms == alarmed_metrics(made)
+    more = estimate(HOBBY, design).usd(11) - estimate(HOBBY).usd(11)
+    assert more == pytest.approx(prices.SECRET_MONTH.unit + prices.ALARM_MONTH.unit, abs=0.001)
 
 
 def test_every_metric_that_is_emitted_is_counted() -> None:
@@ -349,6 +358,12 @@ def test_json_tells_every_line_every_month_and_every_assumption() -> None:
     assert len(found["usd_by_month"]) == 12
     assert found["assumptions"] == ASSUMED.sentences()
     assert found["prices_as_of"] == prices.AS_OF.isoformat()
+
+
+def test_a_webhook_is_reckoned_with_if_there_is_one() -> None:
+    numbers = ("--videos-per-month", "20", "--json")
+    lines = {line["what"]: line["quantity_by_month"][0] for line in told(*numbers, "--webhook")["lines"]}
+    assert lines["secrets"] == 2
 
 
 def test_the_table_tells_the_same_and_prints_every_assumption() -> None:

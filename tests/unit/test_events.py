@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from core.model import Medium
+from core.sync.notify import Notification
 from core.sync.plan import Plan
 from core.sync.request import Run, SyncRequest
 from core.verify import Report, Verification
@@ -37,7 +38,7 @@ READ: dict[str, Callable[[Any], Any]] = {
 
 
 #: What holds a reference or a fault, and is looked at below.
-OTHERS = {"auth", "fault"}
+OTHERS = {"auth", "fault", "Records"}
 
 
 def as_asked(told: Any) -> dict[str, Any]:
@@ -54,10 +55,12 @@ def event(module: str) -> dict[str, Any]:
 
 
 def payload(module: str) -> dict[str, Any]:
-    """What the state machine or a schedule gives to the function of a module; paths stand for what they point to."""
+    """What the workflow, a schedule or the topic gives to the function of a module; paths stand for what they mean."""
     if module == "check_credentials":
         scheduled: dict[str, Any] = json.loads(properties("CredentialsCheckSchedule")["Target"]["Input"])
         return scheduled
+    if module == "webhook":
+        return {"Records": [{"EventSource": "aws:sns", "Sns": {"Subject": "", "Message": ""}}]}
     invoking = [*steps().values(), verification()["VerifyArchive"]]
     (state,) = [state for state in invoking if function(invoked_function(state))["Handler"].split(".")[1] == module]
     found: dict[str, Any] = without_path_marks(state["Parameters"]["Payload"])
@@ -100,6 +103,13 @@ def test_an_event_names_no_real_account_and_no_secret(module: str) -> None:
     text = json.dumps(event(module))
     assert set(re.findall(r"\b\d{12}\b", text)) <= {"000000000000"}
     assert not re.findall(r"token|cookie|password|Signature=", text, re.IGNORECASE)
+
+
+def test_the_message_for_a_chat_is_a_notification_as_it_is_sent() -> None:
+    (record,) = event("webhook")["Records"]
+    told = json.loads(record["Sns"]["Message"])
+    assert Notification(**told).to_json() == told
+    assert record["Sns"]["Subject"] == told["subject"]
 
 
 def test_the_fault_of_a_medium_is_what_lambda_tells_of_an_exception() -> None:

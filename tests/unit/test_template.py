@@ -30,6 +30,7 @@ PARAMETERS = {
     "CredentialsCheckExpression": "cron(0 20 * * ? *)",
     "ScheduleState": "ENABLED",
     "AlertEmail": "",
+    "WebhookSecretArn": "",
     "MonthlyCostLimit": 25,
     "ArchiveAfterDays": 7,
     "FailureTolerancePercent": 100,
@@ -60,6 +61,7 @@ FUNCTIONS = {
     "SummarizeFunction": "handlers.summarize.handler",
     "VerifyFunction": "handlers.verify.handler",
     "CheckCredentialsFunction": "handlers.check_credentials.handler",
+    "WebhookFunction": "handlers.webhook.handler",
 }
 
 #: The roles that no function takes, and who takes them.
@@ -95,7 +97,7 @@ ONLY_WITHOUT_RESOURCE = {
     "logs:DescribeLogGroups",
 }
 
-ALL_CONDITIONS = frozenset({"IsProd", "HasEmail", "StaysInStandard", "InVpc", "HasCustomerKey"})
+ALL_CONDITIONS = frozenset({"IsProd", "HasEmail", "HasWebhook", "StaysInStandard", "InVpc", "HasCustomerKey"})
 NO_VALUE = {"Ref": "AWS::NoValue"}
 
 
@@ -467,8 +469,14 @@ def test_nobody_can_delete_what_is_archived() -> None:
 
 
 def test_only_the_steps_that_talk_to_the_provider_can_read_its_credentials() -> None:
-    readers = {role for role in ROLES if "secretsmanager:GetSecretValue" in actions(role)}
-    assert readers == {"AuthenticateRole", "PlanRole", "TransferRole", "CheckCredentialsRole"}
+    readers = {
+        role: statement["Resource"]
+        for role in ROLES
+        for statement in statements(role)
+        if "secretsmanager:GetSecretValue" in as_list(statement["Action"])
+    }
+    assert readers.pop("WebhookRole") == {"Ref": "WebhookSecretArn"}
+    assert set(readers) == {"AuthenticateRole", "PlanRole", "TransferRole", "CheckCredentialsRole"}
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))
@@ -539,6 +547,31 @@ def test_an_email_address_is_subscribed_when_there_is_one() -> None:
     assert subscription["Condition"] == "HasEmail"
     assert subscription["Properties"]["Endpoint"] == {"Ref": "AlertEmail"}
     assert subscription["Properties"]["Protocol"] == "email"
+
+
+def test_a_chat_is_subscribed_when_there_is_the_secret_of_its_webhook() -> None:
+    names = ("WebhookFunction", "WebhookRole", "WebhookLogs")
+    assert {resource(name)["Condition"] for name in names} == {"HasWebhook"}
+    condition = {"Fn::Not": [{"Fn::Equals": [{"Ref": "WebhookSecretArn"}, ""]}]}
+    assert template()["Conditions"]["HasWebhook"] == condition
+    subscribed = {"Type": "SNS", "Properties": {"Topic": {"Ref": "AlertTopic"}}}
+    assert properties("WebhookFunction")["Events"] == {"Alerts": subscribed}
+
+
+@pytest.mark.parametrize(
+    ("given", "accepted"),
+    [
+        ("", True),
+        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:chat-AbCdEf", True),
+        ("arn:aws-cn:secretsmanager:cn-north-1:123456789012:secret:a/chat-AbCdEf", True),
+        ("https://hooks.slack.com/services/T0/B0/x", False),
+        ("arn:aws:secretsmanager:eu-central-1:123456789012:secret:*", False),
+        ("arn:aws:sns:eu-central-1:123456789012:topic", False),
+    ],
+)
+def test_the_secret_of_a_webhook_is_told_by_its_arn_and_an_address_is_refused(given: str, accepted: bool) -> None:
+    pattern = template()["Parameters"]["WebhookSecretArn"]["AllowedPattern"]
+    assert bool(re.search(pattern, given)) is accepted
 
 
 def test_alerts_are_encrypted_and_sent_over_tls_alone() -> None:

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
+from core.model import utc_now
 from core.retry import AUTHENTICATE, FINAL, LIST, SUMMARIZE, TRANSFER, VERIFY, RetryPolicy
+from core.sync.notify import Notification, about_failure
+from core.sync.outcomes import Failure
+from core.sync.request import Run
 from tests.unit.test_template import function, properties
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -208,6 +212,34 @@ def test_a_message_that_cannot_be_sent_changes_nothing_of_how_the_run_ends(name:
     assert catches_everything(state) == state["Next"] == goes_on_to
     assert state["ResultPath"] is None
     assert state["Catch"][0]["ResultPath"] not in ("$", "$.summary", "$.failure")
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [
+        ("sync", "NotifyPartialFailure"),
+        ("sync", "NotifyCriticalFailure"),
+        ("verify", "NotifyFindings"),
+        ("verify", "NotifyCriticalFailure"),
+    ],
+)
+def test_the_workflow_sends_the_forms_that_a_notification_has(machine: str, name: str) -> None:
+    sent = definition(machine)["States"][name]["Parameters"]
+    forms = {"default": "States.JsonToString($.notification)", "email": "$.notification.message"}
+    forms["sms"] = "$.notification.subject"
+    assert sent["MessageStructure"] == "json"
+    assert sent["Message"] == {f"{form}.$": path for form, path in forms.items()}
+    assert set(json.loads(Notification("credentials", "", "", {}).to_sns())) == set(forms)
+
+
+@pytest.mark.parametrize("machine", ["sync", "verify"])
+def test_a_fault_is_told_in_the_fields_of_every_critical_failure(machine: str) -> None:
+    described = definition(machine)["States"]["DescribeFault"]["Output"]["notification"]
+    told = about_failure(Failure("", "", "", ""), Run("run", utc_now())).to_json()
+    assert described["kind"] == told["kind"]
+    assert set(described) == set(told)
+    assert set(described["details"]) == set(told["details"])
+    assert set(described["details"]["run"]) == set(told["details"]["run"])
 
 
 def catches_everything(state: State) -> str:

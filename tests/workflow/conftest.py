@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.chat import Chat
 from tests.emulator import Emulator
 from tests.gopro_cloud import GoProCloud, Quirks
 from tests.gopro_cloud.server import Counts
@@ -19,11 +20,18 @@ def running_cloud() -> Iterator[GoProCloud]:
 
 
 @pytest.fixture(scope="session")
-def deployed(emulator: Emulator, running_cloud: GoProCloud) -> Stack:
+def chat() -> Iterator[Chat]:
+    with Chat() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def deployed(emulator: Emulator, running_cloud: GoProCloud, chat: Chat) -> Stack:
     build()
     emulator.shorten_waits()
     stack = Stack(emulator, "cloud-sync-test")
-    stack.deploy(GoProApiUrl=running_cloud.url, MaxConcurrency="20", CustomerKey="true")
+    webhook = chat.stored_in(emulator)
+    stack.deploy(GoProApiUrl=running_cloud.url, MaxConcurrency="20", CustomerKey="true", WebhookSecretArn=webhook)
     return stack
 
 

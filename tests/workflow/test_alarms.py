@@ -241,6 +241,7 @@ def test_what_the_schedule_gives_up_rings(bells: Bells, stack: Stack) -> None:
         ("credentials-check-failed", [0], [1]),
         ("transfers-throttled", [4], [1]),
         ("listing-near-limit", [700_000], [900_000]),
+        ("webhook-failed", [0], [1]),
     ],
 )
 def test_what_only_aws_measures_rings_from_its_threshold_on(

@@ -84,6 +84,8 @@ def test_the_drill(stack: Stack, cloud: GoProCloud, capsys: pytest.CaptureFixtur
     cloud.media = library()
     first = stack.run({})
     assert first.output["status"] == "SUCCEEDED"
+    (message,) = stack.messages(0)
+    assert "the first backup is done" in message["Subject"]
     assert stack.verify({}).output["status"] == "SOUND"
     s3, bucket = stack.emulator.client("s3"), stack.outputs["ArchiveBucketName"]
 

@@ -282,7 +282,7 @@ def test_an_outcome_that_stops_the_run_brings_its_failure_and_its_message(
     refuse_the_token(stack, library)
     answer = functions.call(module)
     assert answer["failure"]["error"] == "CredentialsRejected"
-    assert set(answer["notification"]) == {"subject", "message"}
+    assert set(answer["notification"]) == {"kind", "subject", "message", "details"}
     assert "Look here: https://us-east-1.console.aws.amazon.com/states/" in answer["notification"]["message"]
 
 
@@ -569,3 +569,14 @@ def test_the_steps_of_a_run_ask_for_no_more_than_core_cost_reckons_with(
     assert len(functions.printed()) + 3 * 700 <= ASSUMED.log_bytes_a_run
     (line,) = b"".join(stack.read("runs/sample/manifest.jsonl")).splitlines()
     assert len(line) <= ASSUMED.manifest_bytes
+
+
+def test_a_run_that_finds_nothing_new_writes_no_more_than_core_cost_reckons_with(
+    functions: Functions, asked: Asked, cloud: GoProCloud
+) -> None:
+    functions.call("authenticate")
+    assert functions.call("plan")["outcome"] == "nothing_new"
+    # Each call of the provider's API takes a slot and gives it back.
+    slots = 2 * cloud.counts.api_calls
+    assert 0 < asked.of("dynamodb", "PutItem", "DeleteItem") - slots <= ASSUMED.writes_a_run
+    assert 0 < asked.of("dynamodb", "GetItem", "BatchGetItem", "Query") <= ASSUMED.reads_a_run + slots

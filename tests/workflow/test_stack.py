@@ -32,6 +32,7 @@ FUNCTIONS = [
     "SummarizeFunction",
     "TransferFunction",
     "VerifyFunction",
+    "WebhookFunction",
 ]
 OUTPUTS = {
     "StateMachineArn",
