@@ -15,7 +15,7 @@ from typing import Literal, Self
 from core import prices
 from core.cost import Estimate, Holding, Workload, estimate
 from core.errors import TransientError
-from core.model import format_time
+from core.model import Json, format_time
 from core.sync.notify import Notification, compose
 from core.sync.request import Run
 from core.sync.summarize import Summary
@@ -113,12 +113,16 @@ class Ledger:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """As the tracker kept it, a new one for ""."""
-        told = json.loads(text or "{}")
-        if not told:
+        """As the tracker kept it, a new one for ""; what another version keeps beside it is left out."""
+        if not text:
             return cls()
-        months = {name: Month(**month) for name, month in told["months"].items()}
+        told = _known(cls, json.loads(text))
+        months = {name: Month(**_known(Month, month)) for name, month in told["months"].items()}
         return cls(**told | {"months": months, "recent_runs": tuple(told["recent_runs"])})
+
+
+def _known(of: type[Ledger | Month], told: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: told[name] for name in of.__dataclass_fields__ if name in told}
 
 
 def note_run(

@@ -64,7 +64,7 @@ def about_failure(failure: Failure, run: Run, summary: Summary | None = None) ->
     details: dict[str, Json] = {"error": failure.error, "cause": cause, "remedy": failure.remedy}
     if summary:
         details["summary"] = _shortened(summary)
-        lines += ["", *figures(summary), *_failures(summary)]
+        lines += ["", *_figures(summary), *_failures(summary)]
     return compose("critical_failure", headline, lines, details, run)
 
 
@@ -89,14 +89,13 @@ def about_summary(summary: Summary, run: Run) -> Notification:
     return compose(
         "partial_failure",
         ", ".join(problems) or summary.status,
-        [*lines, "", *figures(summary), *_failures(summary)],
+        [*lines, "", *_figures(summary), *_failures(summary)],
         {"summary": _shortened(summary)},
         run,
     )
 
 
-def figures(summary: Summary) -> list[str]:
-    """What a run came to, in numbers."""
+def _figures(summary: Summary) -> list[str]:
     return [
         f"New: {summary.new}   completed: {summary.completed}   failed: {summary.failed}   "
         f"waiting: {summary.pending}   in the library: {summary.discovered}",

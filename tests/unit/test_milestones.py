@@ -188,6 +188,16 @@ def test_the_ledger_stays_small(stack: Stack) -> None:
     assert json.loads(stack.tracker.recall("ledger/gopro"))["months"]["2026-11"]["runs"] == 30
 
 
+def test_what_a_newer_version_keeps_beside_it_stops_no_run_after_a_rollback(stack: Stack) -> None:
+    stack.run(SUCCESS, "2026-11-03T01:00Z")
+    kept = stack.tracker.recall("ledger/gopro")
+    newer = json.loads(kept) | {"more": 1}
+    newer["months"]["2026-11"]["more"] = 1
+    assert stack.tracker.replace("ledger/gopro", json.dumps(newer), seen=kept)
+    stack.run(SUCCESS, "2026-11-04T01:00Z")
+    assert stack.ledger.media == 6
+
+
 def test_the_document_shows_what_is_sent() -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
     month = Month(30, 18, 1, 57, 228_000_000_000, 0, 2, 1207, "2026-11-30T01:04:12Z")
