@@ -99,9 +99,13 @@ class Stack:
                 **self.emulator.trust,
             },
         )
+        self.look_up()
+        self._queue_url = self.listen(self.outputs["AlertTopicArn"], f"{self.name}-read-by-test")
+
+    def look_up(self) -> None:
+        """Read the outputs of the stack."""
         stacks = self.emulator.client("cloudformation").describe_stacks(StackName=self.name)["Stacks"]
         self.outputs = {one["OutputKey"]: one["OutputValue"] for one in stacks[0]["Outputs"]}
-        self._queue_url = self.listen(self.outputs["AlertTopicArn"], f"{self.name}-read-by-test")
 
     def listen(self, topic: str, name: str, **attributes: str) -> str:
         """The URL of a new queue that is subscribed to a topic, with `attributes` of the subscription."""
