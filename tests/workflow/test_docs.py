@@ -13,7 +13,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Timer
@@ -191,19 +191,38 @@ class House:
             "COLUMNS": "160",
         }
 
-    def follow(self, found: list[Block], seen: Callable[[str], None]) -> None:
+    def follow(self, found: list[Block]) -> None:
         """Run blocks in one shell."""
         shell = Shell(self.folder, self.checkout, self.environment)
         try:
             for block in found:
-                seen(f"before {block.text}")
+                self.notice("before", block.text)
                 failed, printed = shell.run(block, self.typed(block))
                 self.ran += block.runnable.splitlines()
                 if [int(one.split()[0]) for one in failed] != block.exit_codes:
                     self.failures.append(f"{block.guide}:{block.line}: {failed}\n{block.runnable}\n{printed[-3000:]}")
-                seen(f"after {block.text}")
+                self.notice("after", block.text)
         finally:
             shell.end()
+
+    def notice(self, when: str, text: str) -> None:
+        """Look at the stack before and after the commands that change it."""
+        if when == "after" and "AlertEmail" in text:
+            self.stack.look_up()
+        if "git pull" in text:
+            self.look("updated" if when == "after" else "before it was updated")
+        if "git checkout" in text:
+            self.look("taken back" if when == "after" else "before it was taken back")
+        if "sam delete" in text:
+            if when == "before":
+                self.look("before its removal")
+            self.held[f"{when} its removal"] = held_by(self.stack)
+            self.machines[when] = self.count_machines()
+        if when == "before" and "--status-filter FAILED" in text:
+            assert self.stack.run({"max_items": "many"}).status == "FAILED"
+        if "trigger_sync.sh stop" in text and "redrive" in text:
+            # GoPro takes its time, so that there is a run to be stopped.
+            self.cloud.quirks.api_latency = 2.0 if when == "before" else 0.0
 
     def typed(self, block: Block) -> str:
         """What a person gives to the commands of a block."""
@@ -234,7 +253,7 @@ def checkout(house: House) -> None:
         shutil.copytree(ROOT / name, origin / name, ignore=hidden)
     for name in ("template.yaml", "samconfig.toml", "Makefile", "requirements-lambda.txt"):
         shutil.copy2(ROOT / name, origin / name)
-    (origin / ".gitignore").write_text(".aws-sam\nevidence\nrestored\n")
+    (origin / ".gitignore").write_text(".aws-sam\nevidence\nrestored\nretained.json\n")
     do("init", "--quiet", "--initial-branch", "main")
     do("add", "--all")
     do("commit", "--quiet", "--message", "As it is")
@@ -253,16 +272,20 @@ def checkout(house: House) -> None:
 
 
 def programs(house: House) -> None:
-    """`sam` as it is, but that a deployment is told where the emulated GoPro Cloud and AWS are."""
+    """`sam` and `aws` as they are, but that they are told where the emulated GoPro Cloud and AWS are."""
     emulated = f"GoProApiUrl={house.cloud.url} AwsEndpointUrl={house.emulator.endpoint} Architecture=x86_64"
+    told = {
+        "sam": 'words=()\nfor word; do words+=("$word"); '
+        f'[[ $word == --parameter-overrides ]] && words+=({emulated}); done\nset -- "${{words[@]}}"\n',
+        # Version 1 sends calls of SQS to AWS, whatever AWS_ENDPOINT_URL says.
+        "aws": f'set -- --endpoint-url {house.emulator.endpoint} "$@"\n',
+    }
     (house.folder / "bin").mkdir()
-    program = house.folder / "bin" / "sam"
-    sam = shlex.quote(str(Path(sys.executable).with_name("sam")))
-    program.write_text(
-        '#!/usr/bin/env bash\nwords=()\nfor word; do words+=("$word"); '
-        f'[[ $word == --parameter-overrides ]] && words+=({emulated}); done\nexec {sam} "${{words[@]}}"\n'
-    )
-    program.chmod(0o755)
+    for name, lines in told.items():
+        program = house.folder / "bin" / name
+        real = shlex.quote(str(Path(sys.executable).with_name(name)))
+        program.write_text(f'#!/usr/bin/env bash\n{lines}exec {real} "$@"\n')
+        program.chmod(0o755)
 
 
 @pytest.fixture(scope="module")
@@ -275,18 +298,8 @@ def house(emulator: Emulator, running_cloud: GoProCloud, tmp_path_factory: pytes
     checkout(house)
     programs(house)
 
-    def seen(what: str) -> None:
-        when, _, text = what.partition(" ")
-        if when == "after" and "AlertEmail" in text:
-            house.stack.look_up()
-        for step, words in {"updated": "git pull", "taken back": "git checkout"}.items():
-            if words in text:
-                house.look(step if when == "after" else f"before it was {step}")
-        if when == "before" and "sam delete" in text:
-            house.held["before it was removed"] = held_by(house.stack)
-
     for found in FOLLOWED:
-        house.follow(found, seen)
+        house.follow(found)
     house.stack.look_up()
     house.look("taken in")
     yield house
