@@ -52,6 +52,9 @@ class Web:
         report.expected = 0
         return iter(())
 
+    def thumbnail(self, offer: Offer) -> bytes | None:
+        """There is none."""
+
     def resolve(self, medium: Medium) -> Offer:
         """The address, which is the medium's id."""
         return Offer((Original(medium.media_id, 1, "source", "", locator=medium.media_id),))

@@ -130,10 +130,14 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the provider offers of a medium now. `missing` says what is not there yet, "" if that is every original."""
+    """What the provider offers of a medium now. `missing` says what is not there yet, "" if that is every original.
+
+    `thumbnail` is where a small picture can be had, "" if nowhere: a URL that, like a locator, never reaches a log.
+    """
 
     originals: tuple[Original, ...]
     missing: str = ""
+    thumbnail: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import MetricUnit
 
+from core.report.price import monthly_price
 from core.sync.notify import about_summary
 from core.sync.plan import Plan
+from core.sync.publish import publish
 from core.sync.summarize import VANISHED, Summary, failures_by_type, summarize
 from handlers import _context as context
 from handlers._answers import count_run, failure_parts
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @context.step
-def handler(event: Json, _: LambdaContext) -> Json:
+def handler(event: Json, lambda_context: LambdaContext) -> Json:
     """Take `{run, plan: {plan}, …}`; answer `{outcome, summary, notification}`, and `failure` if the run failed."""
     run = context.begin(event)
     plan = Plan.from_json(event["plan"]["plan"])
@@ -29,7 +31,18 @@ def handler(event: Json, _: LambdaContext) -> Json:
     context.logger.info("run ended", extra={"summary": summary.to_json()})
     _count(summary)
     context.note_run(summary, run)
-    return {"summary": summary.to_json(), **_verdict(summary, run)}
+    summary = publish(
+        summary,
+        plan,
+        run,
+        context.tracker(),
+        context.archive(),
+        price=monthly_price(context.design()),
+        remaining=lambda: lambda_context.get_remaining_time_in_millis() / 1000,
+    )
+    if summary.page_trouble:
+        context.logger.warning("the page of the run was not written", extra={"trouble": summary.page_trouble})
+    return {"summary": summary.to_output(), **_verdict(summary, run)}
 
 
 def _verdict(summary: Summary, run: Run) -> Json:

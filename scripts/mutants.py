@@ -46,6 +46,27 @@ class StaleError(Exception):
 
 MUTANTS = (
     Mutant(
+        "A page that cannot be written fails the run",
+        "core/sync/publish.py",
+        "    except Exception as error:\n        return replace(summary, page_trouble",
+        "    except KeyError as error:\n        return replace(summary, page_trouble",
+        ("tests/unit/test_report.py",),
+    ),
+    Mutant(
+        "A run that is told twice is counted twice",
+        "core/report/ledger.py",
+        "one for one in self.runs if one.run_id != line.run_id",
+        "one for one in self.runs",
+        ("tests/unit/test_report.py",),
+    ),
+    Mutant(
+        "Whatever comes in place of a small picture is kept",
+        "core/providers/http.py",
+        'return bytes(picture) if picture.startswith(b"\\xff\\xd8\\xff") else None',
+        "return bytes(picture)",
+        ("tests/unit/test_gopro_provider.py",),
+    ),
+    Mutant(
         "A body that is shorter or longer than declared is taken as whole",
         "core/transfer/engine.py",
         "if surplus or body.total not in (None, length):",

@@ -255,10 +255,15 @@ entries = st.fixed_dictionaries(
     },
 )
 shelves = st.one_of(st.lists(st.one_of(entries, values), max_size=3), values, st.just(DEEP))
+strips = st.one_of(
+    st.lists(st.fixed_dictionaries({"type": st.just("jpg"), "urls": st.one_of(st.lists(addresses), values)})), values
+)
 offers = st.builds(
     lambda filename, embedded: {"filename": filename, "_embedded": embedded},
     names,
-    st.fixed_dictionaries({}, optional={"files": shelves, "variations": shelves, "sidecar_files": shelves}),
+    st.fixed_dictionaries(
+        {}, optional={"files": shelves, "variations": shelves, "sidecar_files": shelves, "sprites": strips}
+    ),
 )
 
 

@@ -274,7 +274,8 @@ class Stack:
                 children = states.get_paginator("list_executions").paginate(mapRunArn=run["mapRunArn"])
                 executions += [child["executionArn"] for found in children for child in found["executions"]]
         histories = [json.dumps(self.history(execution), default=str) for execution in executions]
-        documents = [b"".join(self.read(key)).decode() for key in self.keys() if not key.startswith("gopro-videos/")]
+        keys = [key for key in self.keys() if not key.startswith("gopro-videos/")]
+        documents = [b"".join(self.read(key)).decode("utf-8", "replace") for key in keys]
         return "\n".join([*histories, self.logs(), json.dumps(self.records()), *documents])
 
     def logs(self) -> str:

@@ -117,7 +117,11 @@ class Archive(Protocol):
         ...
 
     def read_document(self, key: str) -> Iterator[bytes]:
-        """The lines of a document, one after the other. `InvalidInput` if there is none at `key`."""
+        """The lines of a document with their ends, one after the other. `InvalidInput` if there is none at `key`."""
+        ...
+
+    def document_keys(self, prefix: str) -> Iterator[str]:
+        """The keys of the documents under `prefix`, which ends with a slash."""
         ...
 
     def location(self, key: str) -> str:

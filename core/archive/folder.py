@@ -109,6 +109,12 @@ class FolderArchive:
         except FileNotFoundError:
             raise InvalidInput(f"There is no {key} in the archive.") from None
 
+    def document_keys(self, prefix: str) -> Iterator[str]:
+        """The keys of the documents under `prefix`."""
+        for path in sorted((self._root / prefix).rglob("*")):
+            if path.is_file() and not path.name.startswith("."):
+                yield path.relative_to(self._root).as_posix()
+
     def location(self, key: str) -> str:
         """The path of `key`."""
         return str(self._path(key))
@@ -123,7 +129,8 @@ class FolderArchive:
             journal = leftover.with_suffix(_JOURNAL)
             if not journal.exists() or journal.stat().st_mtime < oldest:
                 leftover.unlink(missing_ok=True)
-        for folder in (self._root / STATE_FOLDER / "objects", self._root / "runs", self._root / "catalog"):
+        documents = (self._root / name for name in ("runs", "catalog", "gallery", "thumbnails"))
+        for folder in (self._root / STATE_FOLDER / "objects", *documents):
             for leftover in folder.rglob(f".*{_ASIDE}"):
                 leftover.unlink()
 

@@ -76,6 +76,35 @@ def report_key(run_id: str) -> str:
     return f"runs/{safe_id(run_id)}/report.json"
 
 
+def report_page_key(run_id: str) -> str:
+    """Where the page of a run lies, for people."""
+    return f"runs/{safe_id(run_id)}/report.html"
+
+
+#: The page of the latest run, with the way to the earlier ones.
+LATEST_PAGE = "runs/index.html"
+
+
+def month_of(medium: Medium) -> str:
+    """The month in whose gallery a medium is, that of its originals' keys: `2026-03`, `0000-00` if none is told."""
+    return _month(medium).replace("/", "-")
+
+
+def gallery_prefix(provider: str) -> str:
+    """What the keys of the pages and documents of a provider's gallery begin with."""
+    return f"gallery/{safe_id(provider)}/"
+
+
+def thumbnails_prefix(provider: str, month: str) -> str:
+    """What the keys of the thumbnails of a month begin with."""
+    return f"thumbnails/{safe_id(provider)}/{month}/"
+
+
+def thumbnail_key(medium: Medium) -> str:
+    """Where a small picture of a medium is kept, so that one can see what lies in an archive class."""
+    return f"{thumbnails_prefix(medium.provider, month_of(medium))}{safe_id(medium.media_id)}.jpg"
+
+
 def findings_key(run_id: str, number: int) -> str:
     """Where a verification keeps what stretch `number` of it (from 1) has found, one JSON line a finding."""
     return f"runs/{safe_id(run_id)}/findings-{number:04}.jsonl"

@@ -34,7 +34,12 @@ MOST_PARTS = 10_000
 
 _BAD_BYTES = frozenset({"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "IncompleteBody"})
 _PASSING = frozenset({"SlowDown", "RequestTimeout", "InternalError", "ServiceUnavailable", "ThrottlingException"})
-_CONTENT_TYPES = {".json": "application/json", ".jsonl": "application/x-ndjson", ".html": "text/html; charset=utf-8"}
+_CONTENT_TYPES = {
+    ".json": "application/json",
+    ".jsonl": "application/x-ndjson",
+    ".html": "text/html; charset=utf-8",
+    ".jpg": "image/jpeg",
+}
 
 
 class S3Archive:
@@ -131,7 +136,14 @@ class S3Archive:
                     raise InvalidInput(f"There is no {key} in the archive.") from None
                 raise
         with body, _asking_s3(key):
-            yield from body.iter_lines(chunk_size=MIB)
+            yield from body.iter_lines(chunk_size=MIB, keepends=True)
+
+    def document_keys(self, prefix: str) -> Iterator[str]:
+        """The keys of the documents under `prefix`, a thousand a call."""
+        pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+        with _asking_s3(prefix):
+            for page in pages:
+                yield from (one["Key"] for one in page.get("Contents", []))
 
     def location(self, key: str) -> str:
         """The `s3://` address of `key`."""

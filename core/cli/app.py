@@ -11,6 +11,7 @@ import typer
 from core.cli.auth import auth
 from core.cli.cost import cost
 from core.cli.doctor import doctor
+from core.cli.report import report
 from core.cli.restore import list_media, restore, show, status
 from core.cli.run import run
 from core.cli.sync import plan, sync
@@ -31,6 +32,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "ls": list_media,
     "show": show,
     "status": status,
+    "report": report,
     "cost": cost,
     "doctor": doctor,
 }

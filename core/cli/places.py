@@ -22,7 +22,7 @@ from core.model import utc_now
 from core.providers import registry
 from core.providers.base import Provider, ProviderSettings
 from core.sync.request import Run
-from core.tracker.base import Leases, SyncTracker
+from core.tracker.base import Leases, Tracker
 from core.tracker.sqlite import SqliteTracker
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Backup:
     place: str
     archive: Archive
     retrieval: Retrieval
-    tracker: Callable[[], AbstractContextManager[SyncTracker]]
+    tracker: Callable[[], AbstractContextManager[Tracker]]
 
 
 @contextmanager

@@ -65,7 +65,7 @@ def sync(
         driver = LocalSync(cloud, tracker, archive, workers=workers, observer=progress)
         summary = driver.run(request, new_run())
     if as_json:
-        out.print_json(json.dumps(summary.to_json()))
+        out.print_json(json.dumps(summary.to_output()))
         print_failure(err, summary)
     else:
         print_summary(out, summary, to)

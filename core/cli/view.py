@@ -237,6 +237,8 @@ def print_summary(console: Console, summary: Summary, to: Path | str) -> None:
         ("transferred", f"{summary.bytes_transferred:,} bytes in {summary.duration_seconds:,.1f} s"),
         ("archive", str(to)),
     ]
+    if summary.page or summary.page_trouble:
+        rows.append(("page", f"{to}/{summary.page}" if summary.page else f"not written: {summary.page_trouble}"))
     for name, value in rows:
         table.add_row(name, escape(value))
     console.print(table)

@@ -170,15 +170,18 @@ class _Reckoning:
         yield line("deleted from Deep Archive before 180 days", deep, lambda m: self._bytes.paid_for_nothing(m) * gb)
         yield line("32 KB an archived object, Deep Archive", deep, lambda m: archived_objects(m) * index * gb)
         yield line("8 KB an archived object, Standard", standard, lambda m: archived_objects(m) * name * gb)
-        yield line("catalog, manifests, access logs", standard, lambda m: self._documents(m) * gb)
+        yield line("catalog, gallery, reports, access logs", standard, lambda m: self._documents(m) * gb)
 
     def _documents(self, month: int) -> float:
         """Bytes of all that is kept beside the originals; the oldest logs and manifests are a year old."""
-        entries = self._there(month) * self._assumed.catalog_bytes
+        assumed = self._assumed
+        gallery = (self._there(month) + 30 * self._coming(month)) * assumed.gallery_bytes
+        entries = self._there(month) * (assumed.catalog_bytes + assumed.thumbnail_bytes) + gallery
         year = range(max(1, month - 11), month + 1)
-        manifests = sum(self._coming(one) for one in year) * self._assumed.manifest_bytes
-        logs = sum(self._puts(one) + self._gets(one) for one in year) * self._assumed.access_log_bytes
-        return entries + manifests + logs
+        manifests = sum(self._coming(one) for one in year) * assumed.manifest_bytes
+        pages = len(year) * assumed.runs_a_month * assumed.page_bytes
+        logs = sum(self._puts(one) + self._gets(one) for one in year) * assumed.access_log_bytes
+        return entries + manifests + pages + logs
 
     # ------------------------------------------------------------------ running
     def running(self) -> Iterator[Line]:

@@ -70,12 +70,12 @@ class Assumptions:
     originals: float = 1.0
     tags: int = 2
     error_types: int = 5
-    puts_beside_parts: int = 4
+    puts_beside_parts: int = 5
     gets: int = 4
-    puts_a_run: int = 10
-    gets_a_run: int = 10
+    puts_a_run: int = 20
+    gets_a_run: int = 64
     writes: int = 20
-    writes_a_run: int = 4
+    writes_a_run: int = 12
     reads: int = 12
     reads_a_run: int = 4
     record_bytes: int = 1024
@@ -87,6 +87,9 @@ class Assumptions:
     log_bytes_a_run: int = 20_000
     catalog_bytes: int = 4096
     manifest_bytes: int = 2048
+    gallery_bytes: int = 1024
+    thumbnail_bytes: int = 40_000
+    page_bytes: int = 4_000_000
     access_log_bytes: int = 700
     messages_a_month: int = 6
     free_tier: bool = True
@@ -101,10 +104,13 @@ class Assumptions:
             "once a week the whole library is listed and verified.",
             f"For each video beside its parts: {self.puts_beside_parts} PUT and {self.gets} GET requests of S3, "
             f"{self.writes} writes and {self.reads} reads of DynamoDB, {self.secret_calls} of Secrets Manager, "
-            f"{self.key_calls} of KMS, {self.log_bytes:,} bytes of log, a catalog entry of {self.catalog_bytes:,}.",
+            f"{self.key_calls} of KMS, {self.log_bytes:,} bytes of log, a catalog entry of {self.catalog_bytes:,}, "
+            f"{self.gallery_bytes:,} in the gallery, whose months are kept in 30 versions, and a thumbnail of "
+            f"{self.thumbnail_bytes:,}.",
             f"For each run: {self.puts_a_run} PUT and {self.gets_a_run} GET requests of S3, {self.writes_a_run} writes "
             f"and {self.reads_a_run} reads of DynamoDB beside those of the listing, {self.secret_calls_a_run} of "
-            f"Secrets Manager, {self.key_calls_a_run} of KMS, {self.log_bytes_a_run:,} bytes of log.",
+            f"Secrets Manager, {self.key_calls_a_run} of KMS, {self.log_bytes_a_run:,} bytes of log, pages of "
+            f"{self.page_bytes:,}.",
             f"Each request of S3 leaves {self.access_log_bytes} bytes in the access log, kept for a year.",
             f"Custom metrics are billed for the hours in which they are sent; failures have at most {self.error_types} "
             "types in a month.",

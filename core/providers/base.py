@@ -78,6 +78,10 @@ class Provider(Protocol):
         """
         ...
 
+    def thumbnail(self, offer: Offer) -> bytes | None:
+        """A small JPEG of the medium, None if there is none. An error means that it cannot be had now, and no more."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class ProviderSettings:

@@ -46,6 +46,11 @@ LONGEST_ANSWER = 32 * 1024 * 1024
 #: Seconds that an API answer may take to arrive whole, however steadily it drips.
 LONGEST_CALL = 60.0
 
+#: Bytes of a small picture, and seconds that may go by: to connect, without a byte, and until it is there.
+LARGEST_PICTURE = 200_000
+_PICTURE_TIMEOUT = (3.0, 5.0)
+LONGEST_PICTURE_CALL = 10.0
+
 #: Characters of an ETag or a date that names a version: the archive keeps it with the object.
 LONGEST_VERSION = 200
 
@@ -145,6 +150,7 @@ def send(
     params: Mapping[str, str] | None = None,
     form: Mapping[str, str] | None = None,
     document: Json = None,
+    timeout: tuple[float, float] = TIMEOUT,
 ) -> requests.Response:
     """One call with timeouts, its body unread; redirects are not followed. A `document` is sent as JSON.
 
@@ -159,17 +165,17 @@ def send(
             params=params,
             data=form,
             json=document,
-            timeout=TIMEOUT,
+            timeout=timeout,
             stream=True,
             allow_redirects=False,
         )
     except (*_BROKEN, ValueError) as fault:
-        raise TransientError(f"{what} could not be asked for: {_kind(fault)}.") from None
+        raise TransientError(f"{what} could not be asked for: {_kind(fault, timeout)}.") from None
 
 
-def _kind(fault: BaseException) -> str:
+def _kind(fault: BaseException, timeout: tuple[float, float]) -> str:
     if isinstance(fault, requests.Timeout | urllib3.exceptions.TimeoutError | TimeoutError):
-        return f"no answer within {TIMEOUT[1]:.0f} s"
+        return f"no answer within {timeout[1]:.0f} s"
     if isinstance(fault, requests.exceptions.SSLError | urllib3.exceptions.SSLError):
         return "no trusted TLS connection could be made"
     return f"the connection failed ({type(fault).__name__})"
@@ -291,6 +297,7 @@ def open_download(
     end: int | None = None,
     version: str = "",
     loopback: bool = True,
+    timeout: tuple[float, float] = TIMEOUT,
     clock: Callable[[], datetime] = utc_now,
 ) -> Iterator[ByteSource]:
     """Open a signed download address from byte `start` up to and without `end`, without any credentials.
@@ -306,13 +313,26 @@ def open_download(
             headers["If-Range"] = version
     for _ in range(MOST_REDIRECTS + 1):
         require_safe_url(url, f"The download address of {what}", error=ApiShapeChanged, loopback=loopback)
-        with closing(send(session, "GET", url, what, headers=headers)) as response:
+        with closing(send(session, "GET", url, what, headers=headers, timeout=timeout)) as response:
             if response.status_code not in _REDIRECTS:
                 _require_download(response, what, clock)
                 yield HttpByteSource(response, start, end, version, what)
                 return
             url = _joined(url, response.headers.get("Location", ""), what)
     raise TransientError(f"{what} is redirected more than {MOST_REDIRECTS} times.")
+
+
+def small_picture(session: requests.Session, url: str, *, loopback: bool = True) -> bytes | None:
+    """A JPEG of at most 200 KB at a signed address; None if what is there is another thing. Errors as of a download."""
+    give_up_at = time.monotonic() + LONGEST_PICTURE_CALL
+    picture = bytearray()
+    with open_download(session, url, "a small picture", loopback=loopback, timeout=_PICTURE_TIMEOUT) as body:
+        block = memoryview(bytearray(64 * 1024))
+        while count := body.readinto(block):
+            picture += block[:count]
+            if len(picture) > LARGEST_PICTURE or time.monotonic() > give_up_at:
+                return None
+    return bytes(picture) if picture.startswith(b"\xff\xd8\xff") else None
 
 
 def _joined(url: str, location: str, what: str) -> str:

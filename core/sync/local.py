@@ -17,6 +17,7 @@ from core.providers.base import Provider
 from core.sync.authenticate import authenticate
 from core.sync.outcomes import TransferOutcome
 from core.sync.plan import Plan, make_plan, read_manifest
+from core.sync.publish import publish
 from core.sync.request import Run, SyncRequest
 from core.sync.summarize import Summary, summarize, summarize_plan
 from core.sync.transfer import Transfer, mark_failed
@@ -91,9 +92,12 @@ class LocalSync:
         except KeyboardInterrupt:
             self.stop()
             raise Cancelled("Stopped as asked. What was confirmed stays; the next run goes on from here.") from None
-        return self._step(
+        summary = self._step(
             retry.SUMMARIZE, lambda: summarize(plan, run, self._tracker, self._archive, clock=self._clock)
         )
+        if not (plan.new or plan.unseen):
+            return summary
+        return publish(summary, plan, run, self._tracker, self._archive, clock=self._clock, sleep=self._sleep)
 
     def _step(self, policy: retry.RetryPolicy, step: Callable[[], T]) -> T:
         return retry.retrying(policy, step, sleep=self._sleep, on_retry=self._observer.waiting)

@@ -47,6 +47,7 @@ class Summary:
 
     `damaged` are those of the completed that arrived whole, but were damaged recordings at their source already.
     `failure` is set where the run as a whole failed: rejected credentials, or more failed media than are tolerated.
+    `page` is the key of the page for people, "" if there is none, `page_trouble` why it could not be written.
     """
 
     status: str
@@ -65,6 +66,8 @@ class Summary:
     damaged: tuple[FailedMedium, ...] = ()
     novelties: tuple[str, ...] = ()
     failure: Failure | None = None
+    page: str = ""
+    page_trouble: str = ""
 
     @property
     def is_success(self) -> bool:
@@ -91,10 +94,16 @@ class Summary:
             "novelties": list(self.novelties),
         }
 
+    def to_output(self) -> dict[str, Json]:
+        """The same with the key of the page for people; null, and why, if it could not be written."""
+        return self.to_json() | (
+            {"page": self.page} if self.page else {"page": None, "page_trouble": self.page_trouble}
+        )
+
     @classmethod
     def from_json(cls, output: Mapping[str, Json]) -> Summary:
         """The summary in an execution's output, where classes of errors and the failure of a run do not stand."""
-        known = {name: output[name] for name in cls.__dataclass_fields__ if name in output}
+        known = {name: output[name] for name in cls.__dataclass_fields__ if output.get(name) is not None}
         media = {name: tuple(FailedMedium(**one, error_type="") for one in output[name]) for name in _LISTS}
         return cls(**known | media | {"novelties": tuple(output["novelties"])})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,14 +12,16 @@ from datetime import datetime
 
 from core.archive.base import Archive, Label, same_bytes
 from core.archive.catalog import Archived, Entry
-from core.archive.keys import catalog_key, original_keys
+from core.archive.keys import catalog_key, original_keys, thumbnail_key
 from core.errors import Cancelled, CredentialsRejected, InvalidInput, SourceGone, TransientError, public_text
-from core.model import Medium, Offer, Original, Reason, Record, Status, Stored, utc_now
+from core.model import Medium, Offer, Original, Reason, Record, Status, Stored, printable, utc_now
 from core.providers.base import Provider
 from core.sync.outcomes import Busy, CredentialsDied, Gone, NotReady, TransferOutcome, Transferred, Unfinished
 from core.tracker.base import Leases, Tracker
 from core.transfer import UNWATCHED, Engine, Source, Watch
 from core.transfer.job import LAST_START
+
+_log = logging.getLogger(__name__)
 
 #: Type of the error on the record of a medium that is archived, but was damaged at its source already.
 DAMAGED = "DamagedAtSource"
@@ -151,6 +154,7 @@ class Transfer:
             return NotReady(medium.media_id, missing, attempt.confirmed)
         entry = self._write_catalog(medium, offer, stored)
         self.tracker.save(replace(record_of(entry, self.run_id, self.clock()), moved=attempt.moved))
+        self._keep_thumbnail(medium, offer, attempt)
         if entry.missing:
             return NotReady(medium.media_id, entry.missing, attempt.confirmed)
         return Transferred(medium.media_id, len(stored), entry.length, attempt.confirmed, attempt.seconds, entry.damage)
@@ -161,6 +165,16 @@ class Transfer:
         entry = Entry(medium, self.clock(), offer.missing, originals)
         self.archive.put_document(catalog_key(medium.provider, medium.media_id), entry.to_bytes())
         return entry
+
+    def _keep_thumbnail(self, medium: Medium, offer: Offer, attempt: _Attempt) -> None:
+        """Keep a small picture if there is one and time for it. It is worth nothing beside an original: no matter."""
+        if attempt.watch.remaining() < LAST_START:
+            return
+        try:
+            if picture := self.provider.thumbnail(offer):
+                self.archive.put_document(thumbnail_key(medium), picture)
+        except Exception as error:
+            _log.warning("No small picture of medium %s: %s", printable(medium.media_id), public_text(error))
 
     def _record(self, medium: Medium, status: Status, attempt: _Attempt, reason: str = "") -> Record:
         return Record(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tests.gopro_cloud.media import CloudFile, CloudMedium, Generated, OnDisk, digest
+from tests.gopro_cloud.media import CloudFile, CloudMedium, Generated, OnDisk, Strip, digest
 
 KIB = 1024
 
@@ -65,6 +65,12 @@ def sidecar(media_id: str) -> CloudFile:
     return CloudFile("sidecar_files", Generated(f"{media_id}/gpmf", 3 * KIB), "gpmf/1.mp4", "gpmf", "1.mp4")
 
 
+def with_strip(medium: CloudMedium) -> CloudMedium:
+    """The medium with small pictures of it."""
+    strip = CloudFile("sprites", Strip(medium.media_id), "sprites/1.jpg", extension="jpg")
+    return replace(medium, files=(*medium.files, strip))
+
+
 def cover(media_id: str) -> CloudFile:
     """The lone source of a set of photos."""
     body = Generated(f"{media_id}/cover", 4 * KIB, "jpg")
@@ -105,7 +111,7 @@ def frames(
 
 
 def sample_library(scale: float = 1.0) -> list[CloudMedium]:
-    """One of everything, with every trap that is known. About 20 MB with scale 1."""
+    """One of everything, with every trap that is known; with small pictures of films. About 20 MB with scale 1."""
 
     def size(kib: int) -> int:
         return max(2 * KIB, int(kib * KIB * scale)) + 17
@@ -120,7 +126,7 @@ def sample_library(scale: float = 1.0) -> list[CloudMedium]:
     )
     photo = source("photo-with-raw", size(300), extension="jpg", tells=False)
     unnamed = source("62unnamedPhoto", size(260), extension="jpg", tells=False)
-    return [
+    library = [
         video("62NzWRrpPXm7o", "GX010327.MP4", "2026-03-01T09:15:00Z", size(2400)),
         video("second-camera1", "GX010327.MP4", "2026-03-14T18:40:00Z", size(1200)),
         chaptered(
@@ -181,6 +187,10 @@ def sample_library(scale: float = 1.0) -> list[CloudMedium]:
             (proxy("transcoding-not"),),
             state="transcoding",
         ),
+    ]
+    return [
+        with_strip(medium) if any(file.extension == "mp4" for file in medium.originals) else medium
+        for medium in library
     ]
 
 

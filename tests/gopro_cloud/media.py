@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -78,6 +79,69 @@ def _block(seed: str, number: int) -> bytes:
     return hashlib.shake_128(f"{seed}:{number}".encode()).digest(BLOCK)
 
 
+#: Frames of a strip, and how many pixels each is wide and high, as the real cloud has them.
+FRAMES, FRAME_WIDTH, FRAME_HEIGHT = 10, 100, 56
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A JPEG of ten small frames side by side: a landscape of its own for each `seed`, over which the sun goes."""
+
+    seed: str
+
+    @property
+    def length(self) -> int:
+        return len(_strip(self.seed))
+
+    def read(self, start: int, end: int) -> bytes:
+        return _strip(self.seed)[start:end]
+
+
+@lru_cache(maxsize=256)
+def _strip(seed: str) -> bytes:
+    digest = hashlib.sha256(seed.encode()).digest()
+    hue, hills, high = digest[0] - 128, digest[1] / 40, 3.2 + digest[2] / 128
+
+    def colour(column: int, row: int) -> tuple[int, int, int]:
+        frame, x = divmod(column * 8, FRAME_WIDTH)
+        if row > high + 1.2 * math.sin(x / 18 + hills):
+            return 70 - 6 * row + x // 10, 118 - hue // 12, 120 + hue // 10
+        if math.hypot(x - 9 * frame - 8, 8 * row - 14 + 2 * frame) < 9:
+            return 235, 100, 145
+        return 190 - 14 * row + frame * 3, 140 + hue // 10, 122 - hue // 8
+
+    return _mosaic(FRAMES * FRAME_WIDTH, FRAME_HEIGHT, colour)
+
+
+def _mosaic(width: int, height: int, colour: Callable[[int, int], tuple[int, int, int]]) -> bytes:
+    """A JPEG of tiles of 8 by 8 pixels, each of one colour: luma, and blue and red, of which 128 is none."""
+    bits = ""
+    before = [0, 0, 0]
+    for row in range(height // 8):
+        for column in range(width // 8):
+            for component, value in enumerate(colour(column, row)):
+                level = min(255, max(0, value)) - 128
+                change, before[component] = level - before[component], level
+                category = abs(change).bit_length()
+                low = change if change > 0 else change + (1 << category) - 1
+                bits += f"{category:04b}" + (f"{low:0{category}b}" if category else "") + "0"
+    bits += "1" * (-len(bits) % 8)
+    scan = int(bits, 2).to_bytes(len(bits) // 8, "big").replace(b"\xff", b"\xff\x00")
+    size = struct.pack(">BHHB", 8, height, width, 3) + b"".join(bytes((one, 0x11, 0)) for one in (1, 2, 3))
+    # Codes of four bits for the twelve categories, and one of a single bit that ends a tile.
+    direct, end_of_tile = bytes(3) + b"\x0c" + bytes(12) + bytes(range(12)), b"\x01" + bytes(15) + b"\0"
+    segments = [
+        (0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0"),
+        (0xDB, b"\0" + b"\x08" * 64),
+        (0xC0, size),
+        (0xC4, b"\0" + direct),
+        (0xC4, b"\x10" + end_of_tile),
+        (0xDA, b"\x03" + bytes((1, 0, 2, 0, 3, 0)) + b"\0\x3f\0"),
+    ]
+    head = b"".join(b"\xff" + bytes((kind,)) + struct.pack(">H", len(body) + 2) + body for kind, body in segments)
+    return b"\xff\xd8" + head + scan + b"\xff\xd9"
+
+
 @dataclass(frozen=True)
 class OnDisk:
     """A real file."""
@@ -126,8 +190,9 @@ def digest(body: Body) -> str:
 
 @dataclass(frozen=True)
 class CloudFile:
-    """An entry of a download answer. `shelf` is files, variations or sidecar_files; `original`: a backup must hold it.
+    """An entry of a download answer. `original`: a backup must hold it.
 
+    `shelf` is files, variations, sidecar_files or sprites.
     `number` is the item's; `tells_number` whether the entry says so. `path` follows `/cdn/{media_id}/` in its address.
     """
 

@@ -54,5 +54,7 @@ class Quirks:
     refresh_latency: float = 0.0
     #: Media id to what goes wrong with its downloads.
     faults: dict[str, Fault] = field(default_factory=dict)
+    #: What comes in place of every sprite.
+    sprites: bytes = b""
     no_ranges: bool = False
     chunked: bool = False

@@ -23,7 +23,17 @@ from typing import Any, Self
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from tests.gopro_cloud.library import expected_originals
-from tests.gopro_cloud.media import Body, CloudFile, CloudMedium, changed, etag, pieces
+from tests.gopro_cloud.media import (
+    FRAME_HEIGHT,
+    FRAME_WIDTH,
+    FRAMES,
+    Body,
+    CloudFile,
+    CloudMedium,
+    changed,
+    etag,
+    pieces,
+)
 from tests.gopro_cloud.quirks import Fault, Quirks
 
 ACCEPT = "application/vnd.gopro.jk.media+json; version=2.0.0"
@@ -391,6 +401,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(403, b"<Error>expired</Error>", {"Content-Type": "application/xml"})
         elif medium is None or file is None:
             self._send(404, b"", {})
+        elif file.shelf == "sprites":
+            with cloud.lock:
+                cloud.counts.requests["sprite"] += 1
+            self._send(200, cloud.quirks.sprites or file.body.read(0, file.body.length), {"Content-Type": "image/jpeg"})
         else:
             self._serve_body(medium.media_id, place, file, self._fault_of(medium.media_id))
 
@@ -524,6 +538,10 @@ def _row(medium: CloudMedium) -> dict[str, object]:
 
 
 def _entry(file: CloudFile, url: str) -> dict[str, object]:
+    if file.shelf == "sprites":
+        frame = {"count": FRAMES, "height": FRAME_HEIGHT, "width": FRAME_WIDTH}
+        size = {"height": FRAME_HEIGHT, "width": FRAMES * FRAME_WIDTH}
+        return {"fps": 30, "frame": frame, "heads": [url], "total_count": 1, "type": "jpg", "urls": [url], **size}
     entry: dict[str, object] = {"url": url, "head": url, "width": file.width, "height": file.height}
     if file.label:
         entry |= {"label": file.label, "type": file.extension, "quality": f"{file.height}p"}

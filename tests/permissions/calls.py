@@ -18,6 +18,8 @@ from tests.unit.test_template import FUNCTIONS, of_type
 ORIGINAL = f"gopro-videos/2026/01/{MEDIA_ID}/GX010327.MP4"
 CATALOG = f"catalog/gopro/{MEDIA_ID}.json"
 MANIFEST = "runs/sample/manifest.jsonl"
+GALLERY = "gallery/gopro/index.json"
+THUMBNAIL = f"thumbnails/gopro/2026-01/{MEDIA_ID}.jpg"
 
 #: A client for a service, with the credentials of a role.
 Client = Callable[[str], Any]
@@ -135,7 +137,7 @@ def _secret(operation: str, method: str, **more: Any) -> Call:
 def _all() -> Iterator[Call]:
     key = {"provider": {"S": "gopro"}, "media_id": {"S": "nobody"}}
     parts = {"UploadId": "never"}
-    for place in (ORIGINAL, CATALOG, MANIFEST, "elsewhere/file"):
+    for place in (ORIGINAL, CATALOG, MANIFEST, GALLERY, THUMBNAIL, "elsewhere/file"):
         yield _object("GetObject", "get_object", place)
         yield _object("PutObject", "put_object", place, Body=b"")
         yield _object("DeleteObject", "delete_object", place)

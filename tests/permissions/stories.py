@@ -34,7 +34,7 @@ from core.verify import Repair, Report, Verification, Verifier
 from tests.chat import Chat
 from tests.cloud_sync import wanted
 from tests.gopro_cloud import GoProCloud
-from tests.gopro_cloud.library import video
+from tests.gopro_cloud.library import many_small, video, with_strip
 from tests.gopro_cloud.quirks import Fault
 from tests.permissions.grants import Grant, Roles
 from tests.stack import Stack
@@ -75,7 +75,7 @@ class World:
 
     def holds(self, length: int) -> None:
         """Let the library hold the medium of the sample events, and nothing else."""
-        self.cloud.media = [video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", length)]
+        self.cloud.media = [with_strip(video(MEDIA_ID, "GX010327.MP4", "2026-01-01T10:00:00Z", length))]
 
     @property
     def tracker(self) -> DynamoTracker:
@@ -246,6 +246,7 @@ def archiving(world: World, _: Grant | None) -> None:
     require(world.stack.archived() == wanted(world.cloud.media), "not archived")
     require(world.stack.keys("catalog/") == [f"catalog/gopro/{MEDIA_ID}.json"], "not described")
     require(world.stack.statuses() == {MEDIA_ID: "COMPLETED"}, "not recorded")
+    require(bool(world.stack.keys("thumbnails/")), world.stack.logs())
     world.was_renewed()
 
 
@@ -309,17 +310,23 @@ def marking(world: World, _: Grant | None) -> None:
     "dynamodb:BatchGetItem",
     "dynamodb:PutItem",
     "dynamodb:DeleteItem",
+    "s3:ListBucket",
     "s3:GetObject",
     "s3:PutObject",
 )
 def summing_up(world: World, _: Grant | None) -> None:
-    """A medium of the manifest has vanished, which is recorded and reported."""
+    """A medium has vanished, which is recorded and reported; one that came is shown with its thumbnail."""
     world.holds(1000)
+    world.cloud.media += many_small(1, 1000)
     world.call("plan")
+    world.call("transfer")
     answer = world.call("summarize")
     require(answer["outcome"] == "partial_failure", "not noticed")
     require(len(world.stack.keys(f"runs/{RUN}/")) > 1, "no report")
-    require(world.stack.statuses() == {MEDIA_ID: "FAILED"}, "not recorded")
+    require(world.stack.statuses() == {MEDIA_ID: "COMPLETED", "small000000": "FAILED"}, "not recorded")
+    summary = answer["summary"]
+    require(summary["page"], summary.get("page_trouble"))
+    require("data:image/jpeg" in b"".join(world.stack.read(summary["page"])).decode(), "no thumbnail")
 
 
 @story("SummarizeRole", "sns:Publish")

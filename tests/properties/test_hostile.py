@@ -46,6 +46,7 @@ from core.transfer import Engine, Source
 from core.transfer.job import MIB
 from tests import hostile
 from tests.hostile import SIGNATURE, TOKEN, HostileCloud, HostileMedium, encoded
+from tests.pages import text_of
 from tests.scripted import Scripted, raw, whole
 
 CREDENTIALS = Credentials(gp_access_token=TOKEN, gp_user_id="user-1")
@@ -477,6 +478,8 @@ def test_hostile_media_break_nothing_and_keep_no_other_from_arriving(
         }
         for path in (path for path in home.rglob("*") if path.is_file() and "credentials" not in path.name):
             assert holds_no_secret(path.read_bytes()), path
+        for path in home.rglob("*.html"):
+            text_of(path.read_bytes())
     moved = [path for path in requested(cloud) if path.startswith("/cdn/good")]
     assert sorted(moved) == sorted(f"/cdn/{media_id}/1.jpg" for media_id in cloud.sound)
 
@@ -503,7 +506,7 @@ def assert_true_to_its_word(home: Path, tracker: SqliteTracker, cloud: HostileCl
     assert sum(record.status == "FAILED" for record in records.values()) == summary.failed
     for path in (path for path in backup.rglob("*") if path.is_file()):
         place = path.relative_to(backup).parts
-        assert place[0] in (".cloud-sync", "catalog", "gopro-videos", "runs")
+        assert place[0] in (".cloud-sync", "catalog", "gallery", "gopro-videos", "runs", "thumbnails")
         assert place[0] != "gopro-videos" or len(place) == 5
 
 

@@ -92,6 +92,9 @@ class Cloud:
     def authenticate(self) -> Account:
         raise NotImplementedError
 
+    def thumbnail(self, offer: Offer) -> bytes | None:
+        return None
+
     def resolve(self, medium: Medium) -> Offer:
         raise NotImplementedError
 

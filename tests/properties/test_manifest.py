@@ -73,6 +73,9 @@ class Shelf:
     def authenticate(self) -> Account:
         raise NotImplementedError
 
+    def thumbnail(self, offer: Offer) -> bytes | None:
+        return None
+
     def resolve(self, medium: Medium) -> Offer:
         raise NotImplementedError
 

@@ -24,7 +24,10 @@ ALLOWED = {
     "core.credentials": FLAT | {"core.tracker"},
     "core.providers": FLAT | {"core.credentials", "core.tracker"},
     "core.transfer": FLAT | {"core.archive", "core.providers", "core.tracker"},
-    "core.sync": FLAT | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
+    "core.report": FLAT | {"core.archive", "core.cost"},
+    "core.sync": FLAT
+    | {"core.report"}
+    | {"core.archive", "core.credentials", "core.providers", "core.tracker", "core.transfer"},
     "core.verify": FLAT | {"core.archive", "core.sync", "core.tracker"},
     "core.cli.view": FLAT | {"core.executions", "core.sync", "core.verify"},
     "core.cli.paste": set[str](),
@@ -37,7 +40,7 @@ ALLOWED = {
     "core.notify": FLAT | {"core.cost", "core.providers", "core.sync", "core.tracker"},
     "handlers": FLAT
     | {"core.archive", "core.credentials", "core.providers", "core.sync", "core.tracker", "core.transfer"}
-    | {"core.cost", "core.notify", "core.verify"},
+    | {"core.cost", "core.notify", "core.report", "core.verify"},
 }
 
 #: Modules beside which no other implementation may be imported.

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -28,6 +29,7 @@ from tests.cloud_sync import Backup, wanted
 from tests.emulator import free_port
 from tests.gopro_cloud import GoProCloud, from_folder, many_small, sample_library
 from tests.gopro_cloud.quirks import Fault
+from tests.pages import text_of
 
 REAL_RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -342,6 +344,21 @@ def test_only_so_many_media_or_only_those_asked_for_are_brought(cli: CommandLine
     assert cli.backup.archived().keys() == {"small000005", "small000004", "small000002", "small000000"}
     assert cli.sync().code == 0
     assert cli.backup.archived() == wanted(cloud.media)
+
+
+def test_a_sync_names_its_page_and_report_makes_it_anew(cli: CommandLine, cloud: GoProCloud) -> None:
+    cloud.media = sample_library(0.01)
+    summary = json.loads(cli.sync("--json").out)
+    gallery, page = cli.backup.folder / "gallery", cli.backup.folder / "runs/index.html"
+    assert (cli.backup.folder / summary["page"]).is_file()
+    made = {path: path.read_bytes() for path in gallery.rglob("*.html")}
+    shutil.rmtree(gallery)
+    page.unlink()
+    ended = cli.run("report", "--to", str(cli.backup.folder))
+    assert (ended.code, ended.out.strip()) == (0, str(page))
+    assert {path: path.read_bytes() for path in gallery.rglob("*.html")} == made
+    assert f"{summary['completed']:,}media archived" in text_of(page.read_bytes())
+    assert cli.run("report", "--to", str(cli.backup.folder / "nowhere")).code == 2
 
 
 def test_a_plan_says_how_many_media_and_bytes_and_leaves_nothing_behind(cli: CommandLine, cloud: GoProCloud) -> None:

@@ -103,6 +103,9 @@ class ScriptedCloud:
     def original(self) -> Original:
         return Original("m1", 1, "source", "jpg", locator=self.locator)
 
+    def thumbnail(self, offer: Offer) -> bytes | None:
+        return None
+
     def resolve(self, medium: Medium) -> Offer:
         self.resolved += 1
         time.sleep(self.resolving_takes)

@@ -38,6 +38,7 @@ from tests.gopro_cloud import (
     many_small,
     sample_library,
 )
+from tests.gopro_cloud.media import Strip
 from tests.gopro_cloud.quirks import Fault
 from tests.gopro_cloud.server import PASSWORD, USERNAME
 
@@ -117,6 +118,24 @@ def test_every_original_of_every_kind_of_medium_arrives_byte_for_byte(cloud: GoP
     }
     assert {media_id: sums for media_id, sums in found.items() if sums} == wanted
     assert cloud.counts.credentials_at_cdn == 0
+
+
+def test_a_film_has_a_small_picture_that_takes_no_call_of_the_api(cloud: GoProCloud, machine: Machine) -> None:
+    provider = machine.provider()
+    offer = provider.resolve(a_video(provider))
+    calls = cloud.counts.api_calls
+    picture = provider.thumbnail(offer)
+    assert picture == Strip("62NzWRrpPXm7o").read(0, 10_000)
+    assert (cloud.counts.api_calls, cloud.counts.credentials_at_cdn) == (calls, 0)
+    assert "Signature" not in repr(offer)
+    assert provider.thumbnail(provider.resolve(a_video(provider, "62unnamedPhoto"))) is None
+
+
+@pytest.mark.parametrize("body", [b"\xff\xd8\xff" + bytes(200_000), b"GIF89a", b"<svg onload=alert(1)>"])
+def test_what_is_too_large_or_no_jpeg_is_no_picture(cloud: GoProCloud, machine: Machine, body: bytes) -> None:
+    cloud.quirks.sprites = body
+    provider = machine.provider()
+    assert provider.thumbnail(provider.resolve(a_video(provider))) is None
 
 
 def test_what_is_offered_whole_misses_nothing_and_what_is_not_ready_says_so(machine: Machine) -> None:

@@ -325,7 +325,7 @@ def test_no_rule_ever_deletes_an_original_or_a_catalog_entry() -> None:
         if "ExpirationInDays" in rule:
             assert rule["Prefix"] == "runs/"
         if "NoncurrentVersionExpiration" in rule:
-            assert rule["Prefix"] in ("runs/", "catalog/")
+            assert rule["Prefix"] in ("runs/", "catalog/", "gallery/", "thumbnails/")
 
 
 def test_the_tracker_is_billed_on_demand_encrypted_and_can_be_restored_to_any_second() -> None:

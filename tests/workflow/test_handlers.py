@@ -23,6 +23,7 @@ from core.model import Medium
 from tests.gopro_cloud import GoProCloud, many_small
 from tests.gopro_cloud.library import video
 from tests.gopro_cloud.quirks import Fault
+from tests.pages import text_of
 from tests.stack import Stack
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ class LambdaContext:
     memory_limit_in_mb: int
     invoked_function_arn: str
     aws_request_id: str = "11111111-2222-3333-4444-555555555555"
-    milliseconds: ClassVar[int] = 60_000
+    milliseconds: ClassVar[int] = 600_000
 
     def get_remaining_time_in_millis(self) -> int:
         return self.milliseconds
@@ -231,7 +232,25 @@ def test_summarize_answers_what_the_run_came_to(functions: Functions, stack: Sta
     summary = answer["summary"]
     assert (summary["status"], summary["completed"], summary["failed"]) == ("SUCCEEDED", 1, 0)
     assert (summary["bytes_transferred"], summary["run_id"]) == (LENGTH, "sample")
+    page = summary.pop("page")
     assert json.loads(b"".join(stack.read("runs/sample/report.json"))) == summary
+    assert "GX010327.MP4" in text_of(b"".join(stack.read(page)))
+    pages = {key for key in stack.keys("") if key.endswith(".html")}
+    assert pages == {page, "runs/index.html", "gallery/gopro/index.html", "gallery/gopro/2026-01.html"}
+
+
+def test_summarize_tells_why_there_is_no_page_and_answers_all_the_same(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    functions.call("plan")
+    functions.call("transfer")
+    bucket = stack.outputs["ArchiveBucketName"]
+    stack.emulator.client("s3").put_object(Bucket=bucket, Key="gallery/gopro/index.json", Body=b"spoiled")
+    answer = functions.call("summarize")
+    assert (answer["outcome"], answer["summary"]["completed"], answer["summary"]["page"]) == ("complete", 1, None)
+    assert "cannot be read" in answer["summary"]["page_trouble"]
+    logs, _ = functions.lines()
+    assert [line["level"] for line in logs if "the page of the run was not written" in line["message"]] == ["WARNING"]
 
 
 def test_summarize_answers_a_message_when_a_medium_is_missing(

@@ -18,6 +18,7 @@ from core.tracker.dynamodb import DynamoTracker
 from tests.archived import Film, content, store_all
 from tests.aws_front import AwsFront
 from tests.emulator import Emulator
+from tests.pages import text_of
 from tests.restoring import Shell, make_stack
 from tests.unit.test_command_line import Terminal
 
@@ -226,6 +227,20 @@ def test_the_standing_of_a_stack_is_that_of_its_tracker(cold: Story) -> None:
     assert told["last_run"]["report"]["status"] == "PARTIAL_FAILURE"
     _, printed, _ = cold.shell.run("status", "--stack", cold.stack)
     assert "failed: GX010009.MP4 (lost): it broke off" in printed
+
+
+def test_the_page_of_a_stack_is_made_from_its_catalog(cold: Story) -> None:
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    cold.tracker.save(Record("gopro", "lost", Status.FAILED, "r", now, "GX010009.MP4", error="it broke off"))
+    told = cold.shell.told("report", "--stack", cold.stack)
+    assert told == {"page": f"s3://{cold.bucket}/runs/index.html", "media": 2}
+    text = text_of(b"".join(cold.archive.read_document("runs/index.html")))
+    assert "900.0 KB" in text
+    assert "GX010009.MP4" in text
+    assert "Estimated cost a month$0." in text
+    gallery = text_of(b"".join(cold.archive.read_document("gallery/gopro/2026-03.html")))
+    assert "GX010001.MP4" in gallery
+    assert cold.front.calls["GET original"] == 0
 
 
 @pytest.mark.parametrize("command", [["ls"], ["status"], ["show", "m"], ["restore", "--into", "x", "--all"]])

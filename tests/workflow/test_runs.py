@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.browsers import CHROMIUM
+from tests.chromium import browser
 from tests.cloud_sync import wanted
 from tests.gopro_cloud import GoProCloud, from_folder, many_small, sample_library
 from tests.gopro_cloud.quirks import Fault
+from tests.pages import text_of
 from tests.stack import Stack
 
 REAL_RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
-def test_a_library_is_archived_byte_for_byte_and_a_second_run_moves_nothing(stack: Stack, cloud: GoProCloud) -> None:
+def test_a_library_is_archived_byte_for_byte_and_a_second_run_moves_nothing(
+    stack: Stack, cloud: GoProCloud, tmp_path: Path
+) -> None:
     cloud.media = sample_library(scale=0.1)
     first = stack.run({})
     assert first.status == "SUCCEEDED", first.cause
@@ -27,11 +32,30 @@ def test_a_library_is_archived_byte_for_byte_and_a_second_run_moves_nothing(stac
     )
     (message,) = stack.messages(0)
     assert "the first backup is done" in message["Subject"]
+    assert_shown(stack, first.output["page"], first.output["completed"], tmp_path)
 
     served = cloud.counts.bytes_served.total()
     second = stack.run({})
     assert (second.output["status"], second.output["bytes_transferred"]) == ("NO_NEW_VIDEOS", 0)
     assert cloud.counts.bytes_served.total() == served
+
+
+def assert_shown(stack: Stack, page: str, media: int, folder: Path) -> None:
+    """The pages in the bucket, brought onto a disk as the README says, are sound and show what came."""
+    keys = [key for key in stack.keys("") if key.endswith((".html", ".jpg")) and not key.startswith("gopro-videos/")]
+    for key in keys:
+        path = folder / key
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"".join(stack.read(key)))
+    pages = [folder / key for key in keys if key.endswith(".html")]
+    texts = {one: text_of(one.read_bytes()) for one in pages}
+    assert f"{media}media archived" in texts[folder / page]
+    assert "Estimated cost a month$" in texts[folder / page]
+    if CHROMIUM:
+        with browser() as chromium:
+            seen = [chromium.look(one, 360) for one in pages]
+            assert (chromium.troubles, [one["broken"] for one in seen]) == ([], [[]] * len(pages))
+            assert sum(one["images"] for one in seen) > 10
 
 
 def test_nothing_secret_is_written_down_anywhere(stack: Stack, cloud: GoProCloud) -> None:

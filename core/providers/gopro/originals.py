@@ -96,7 +96,19 @@ def offer(medium: Medium, answer: Mapping[str, Json]) -> tuple[Offer, frozenset[
             for number, entry in numbered
             if entry.available
         ]
-    return Offer(tuple(originals), _missing(medium, choice, originals, listed)), frozenset(novelties)
+    missing = _missing(medium, choice, originals, listed)
+    return Offer(tuple(originals), missing, _sprite(answer)), frozenset(novelties)
+
+
+def _sprite(answer: Mapping[str, Json]) -> str:
+    """The address of the first strip of small frames, "" if there is none."""
+    embedded = answer.get("_embedded")
+    strips = embedded.get("sprites") if isinstance(embedded, dict) else None
+    for strip in strips if isinstance(strips, list) else ():
+        urls = strip.get("urls") if isinstance(strip, dict) and strip.get("type") == "jpg" else None
+        if isinstance(urls, list) and urls and (url := _text(urls[0])):
+            return url
+    return ""
 
 
 def _choose(medium: Medium, shelf: _Shelf) -> _Choice:

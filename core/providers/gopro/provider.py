@@ -75,3 +75,9 @@ class GoProProvider:
         return http.open_download(
             self._cdn, original.locator, what, start=start, end=end, version=version, loopback=self._loopback
         )
+
+    def thumbnail(self, offer: Offer) -> bytes | None:
+        """The strip of small frames that GoPro makes of a film; it lies on the CDN and takes no call of the API."""
+        if not offer.thumbnail:
+            return None
+        return http.small_picture(self._cdn, offer.thumbnail, loopback=self._loopback)
