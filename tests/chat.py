@@ -34,14 +34,15 @@ class Chat:
         secrets = emulator.client("secretsmanager")
         return str(secrets.create_secret(Name="chat", SecretString=f"{self.url}\n")["ARN"])
 
-    def texts(self, at_least: int = 1, timeout: float = 20) -> list[str]:
-        """The texts posted so far, as soon as there are so many; they are then forgotten."""
+    def texts(self, at_least: int = 1, beginning: str = "", timeout: float = 20) -> list[str]:
+        """The texts with this beginning, as soon as there are so many; all are then forgotten."""
         deadline = time.monotonic() + timeout
-        while len(self.posted) < at_least and time.monotonic() < deadline:
+        while True:
+            found = [one["text"] for one in list(self.posted) if one["text"].startswith(beginning)]
+            if len(found) >= at_least or time.monotonic() > deadline:
+                self.posted.clear()
+                return found
             time.sleep(0.1)
-        found = [one["text"] for one in self.posted]
-        self.posted.clear()
-        return found
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         chat = self
