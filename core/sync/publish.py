@@ -80,7 +80,7 @@ def publish_anew(
     gallery = Gallery(archive, provider, price)
     with _alone(tracker, gallery_lease(provider), token_hex(8), sleep) as go_on, Spool.new() as spool:
         came: dict[str, tuple[int, int]] = {}
-        latest: list[tuple[str, Item]] = []
+        newest, last = "", list[Item]()
         for entry in entries:
             if entry.missing:
                 continue
@@ -89,13 +89,15 @@ def publish_anew(
             date = f"{entry.archived_at or clock():%Y-%m-%d}"
             media, length = came.get(date, (0, 0))
             came[date] = (media + 1, length + item.length)
-            latest.append((date, item))
+            if date > newest:
+                newest, last = date, []
+            if date == newest:
+                last.append(item)
         months = {}
         for month in spool.months():
             go_on()
             months[month] = gallery.replace(month, spool.of(month))
         go_on()
-        last = [item for date, item in latest if date == max(came)]
         failed, waiting = _unfinished(tracker, provider)
         told = Told(
             *(provider, "", "", clock(), last[:MOST_ROWS], len(last), 0),
