@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-alone test-workflow test-faults chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-alone test-workflow test-faults test-docs chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -54,18 +54,21 @@ mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WO
 load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBRARIES=1000,100000
 	$(PY) -m benchmarks.load $(if $(SIZES),--sizes $(SIZES)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
 
-test: setup  ## the whole suite, its three parts side by side
+test: setup  ## the whole suite, its four parts side by side
 	sam build > /dev/null
-	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=3 --output-sync=target --no-print-directory test-workflow test-faults test-alone
+	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=4 --output-sync=target --no-print-directory test-workflow test-faults test-alone test-docs
 
 test-alone: setup
 	$(PY) -m pytest tests/unit tests/properties tests/conformance
 
 test-workflow: setup
-	$(PY) -m pytest tests/workflow --ignore tests/workflow/test_faults.py
+	$(PY) -m pytest tests/workflow --ignore tests/workflow/test_faults.py --ignore tests/workflow/test_docs.py
 
 test-faults: setup
 	$(PY) -m pytest tests/workflow/test_faults.py tests/permissions tests/chaos
+
+test-docs: setup
+	$(PY) -m pytest tests/workflow/test_docs.py
 
 chaos: setup  ## the fault campaign: schedules over SQLite and a folder, a fifth as many over DynamoDB and S3 (or AWS=…)
 	$(PY) -m tests.chaos --schedules $(or $(N),1000) $(if $(AWS),--aws $(AWS)) $(if $(SEED),--seed $(SEED))
