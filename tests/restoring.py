@@ -23,11 +23,21 @@ TEMPLATE = {
             "Properties": {
                 "BillingMode": "PAY_PER_REQUEST",
                 "AttributeDefinitions": [
-                    {"AttributeName": name, "AttributeType": "S"} for name in ("provider", "media_id")
+                    {"AttributeName": name, "AttributeType": "S"} for name in ("provider", "media_id", "unfinished")
                 ],
                 "KeySchema": [
                     {"AttributeName": "provider", "KeyType": "HASH"},
                     {"AttributeName": "media_id", "KeyType": "RANGE"},
+                ],
+                "GlobalSecondaryIndexes": [
+                    {
+                        "IndexName": "unfinished-index",
+                        "KeySchema": [
+                            {"AttributeName": "unfinished", "KeyType": "HASH"},
+                            {"AttributeName": "media_id", "KeyType": "RANGE"},
+                        ],
+                        "Projection": {"ProjectionType": "ALL"},
+                    }
                 ],
             },
         },

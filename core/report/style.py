@@ -64,6 +64,7 @@ section { padding: 18px 20px; margin: 16px 0; }
 .rows .why { grid-column: 1 / -1; color: var(--soft); font-size: .9rem; overflow-wrap: anywhere; }
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 124px), 1fr)); gap: 16px 12px; }
 @media (min-width: 700px) { .tiles { grid-template-columns: repeat(auto-fill, minmax(200px, 1fr)); } }
+.tiles + .rows { margin-top: 16px; border-top: 1px solid var(--line); }
 .tile { display: block; min-width: 0; }
 .frame {
   display: flex; align-items: center; justify-content: center; aspect-ratio: 16 / 9; overflow: hidden;
@@ -99,6 +100,7 @@ table { width: 100%; margin-top: 8px; border-collapse: collapse; font-variant-nu
 td { padding: 4px 0; border-top: 1px solid var(--line); text-align: right; }
 td:first-child { text-align: left; }
 .months { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 132px), 1fr)); gap: 10px; }
+@media (min-width: 700px) { .months { grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); } }
 .months a { border: 1px solid var(--line); border-radius: 10px; padding: 9px 12px; color: var(--ink); }
 .months a:hover { border-color: var(--accent); text-decoration: none; }
 .months b { font-size: .9rem; }

@@ -520,6 +520,20 @@ def test_a_large_document_is_stored_from_a_file_and_read_line_by_line(place: Pla
     assert place.unfinished() == []
 
 
+def test_a_document_comes_back_byte_for_byte_whatever_it_holds(place: Place) -> None:
+    document = bytes(range(256)) * 3 + b"\r\n\r\r\n\n\x0b\x0c\x1c"
+    place.archive.put_document("thumbnails/gopro/2026-03/a.jpg", document)
+    assert b"".join(place.archive.read_document("thumbnails/gopro/2026-03/a.jpg")) == document
+
+
+def test_the_documents_under_a_prefix_are_listed(place: Place) -> None:
+    keys = ["gallery/gopro/2026-03.json", "gallery/gopro/index.html"]
+    for key in (*keys, "gallery/other/index.html", "gallery/index.html"):
+        place.archive.put_document(key, b"{}")
+    assert sorted(place.archive.document_keys("gallery/gopro/")) == keys
+    assert list(place.archive.document_keys("gallery/nobody/")) == []
+
+
 def test_a_document_put_again_is_the_later_one(place: Place) -> None:
     place.archive.put_document(DOCUMENT, b"a longer first\nof two lines\n")
     place.archive.put_document(DOCUMENT, b"second\n")
@@ -632,6 +646,7 @@ def test_documents_are_always_in_standard(bucket: Bucket, tmp_path: Path) -> Non
         ("catalog/gopro/abc.json", "application/json"),
         ("runs/r1/manifest.jsonl", "application/x-ndjson"),
         ("runs/r1/report.html", "text/html; charset=utf-8"),
+        ("thumbnails/gopro/2026-03/a.jpg", "image/jpeg"),
         ("runs/r1/report", "application/octet-stream"),
     ],
 )
