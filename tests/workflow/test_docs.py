@@ -37,6 +37,7 @@ NOT_RUN = {
         "it takes fifteen seconds, and is the deployment of docs/DEPLOYMENT.md with one parameter more"
     ),
     'aws logs filter-log-events --log-group-name "/aws/lambda/$STACK-webhook"': "this stack has no webhook",
+    "aws cloudformation deploy --template-file template-insights.yaml": "the emulator refuses saved queries",
     "aws xray": "there is no X-Ray in the emulator",
     "aws dynamodb restore-table-from-backup": "the emulator keeps no backups of deleted tables",
 }
