@@ -231,6 +231,10 @@ def test_a_manifest_lists_the_first_that_are_due_and_no_more_than_was_asked_for(
     listed = [replace(PLAIN, media_id=f"m{number}", arriving=arriving) for number, (_, arriving) in enumerate(library)]
     known = [record(f"m{number}", status) for number, (status, _) in enumerate(library) if status]
     media_ids = None if wanted is None else tuple(f"m{number}" for number in wanted)
+    if wanted and max(wanted) >= len(library):
+        with pytest.raises(InvalidInput, match="The library has no medium m"):
+            planned(listed, SyncRequest(max_items=max_items, media_ids=media_ids), known)
+        return
     found = planned(listed, SyncRequest(max_items=max_items, media_ids=media_ids), known)
     due = [
         f"m{number}"

@@ -284,7 +284,7 @@ def test_a_stack_in_good_health_is_told_so_part_by_part(stack: Stack, cloud: GoP
     seen = examine(stack, 0)
     levels = {part: one["level"] for part, one in seen.items()}
     warned = {"schedule of the sync", "schedule of the verification"}  # the tests deploy them as disabled
-    assert levels == {part: "warning" if part in warned else "ok" for part in seen}
+    assert levels == {part: "warning" if part in warned else "ok" for part in seen}, seen
     assert {"stack", "account limit", "credentials", "alerts", "archive", "tracker", "key", "missed starts"} < set(seen)
     assert "2 media completed, 0 failed" in seen["last sync"]["saw"]
     assert "cron(0 2 * * ? *)" in seen["schedule of the sync"]["saw"]

@@ -15,6 +15,7 @@ import boto3
 import pytest
 from typer.testing import CliRunner
 
+from core.archive.keys import LATEST_PAGE
 from core.cli import app
 from core.model import Record, Status, utc_now
 from core.tracker.dynamodb import DynamoTracker
@@ -90,7 +91,10 @@ def credentials(stack: Stack) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Held:
-    """What a stack holds of lasting worth; `digests` are those of the objects that can be read at once."""
+    """What a stack holds of lasting worth; `digests` are those of the objects that can be read at once.
+
+    What each run writes anew, its gallery and the page of the latest run, has no digest here.
+    """
 
     classes: dict[str, str]
     digests: dict[str, str]
@@ -118,7 +122,8 @@ class Life:
 
 def held_by(stack: Stack) -> Held:
     classes = storage_classes(stack)
-    digests = {key: stack.sha256(key) for key, storage_class in classes.items() if storage_class == "STANDARD"}
+    lasting = [key for key in classes if not key.startswith("gallery/") and key != LATEST_PAGE]
+    digests = {key: stack.sha256(key) for key in lasting if classes[key] == "STANDARD"}
     return Held(classes, digests, stack.statuses(), credentials(stack))
 
 
