@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-alone test-workflow test-faults test-docs chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-alone test-workflow test-faults test-docs-and-chaos chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -56,7 +56,7 @@ load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBR
 
 test: setup  ## the whole suite, its four parts side by side
 	sam build > /dev/null
-	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=4 --output-sync=target --no-print-directory test-workflow test-faults test-alone test-docs
+	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=4 --output-sync=target --no-print-directory test-workflow test-faults test-alone test-docs-and-chaos
 
 test-alone: setup
 	$(PY) -m pytest tests/unit tests/properties tests/conformance
@@ -65,10 +65,10 @@ test-workflow: setup
 	$(PY) -m pytest tests/workflow --ignore tests/workflow/test_faults.py --ignore tests/workflow/test_docs.py
 
 test-faults: setup
-	$(PY) -m pytest tests/workflow/test_faults.py tests/permissions tests/chaos
+	$(PY) -m pytest tests/workflow/test_faults.py tests/permissions
 
-test-docs: setup
-	$(PY) -m pytest tests/workflow/test_docs.py
+test-docs-and-chaos: setup
+	$(PY) -m pytest tests/workflow/test_docs.py tests/chaos
 
 chaos: setup  ## the fault campaign: schedules over SQLite and a folder, a fifth as many over DynamoDB and S3 (or AWS=…)
 	$(PY) -m tests.chaos --schedules $(or $(N),1000) $(if $(AWS),--aws $(AWS)) $(if $(SEED),--seed $(SEED))

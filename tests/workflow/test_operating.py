@@ -88,6 +88,117 @@ def wait_for_the_map(stack: Stack, arn: str) -> None:
         time.sleep(0.1)
 
 
+# -------------------------------------------------------------------------------------- doctor
+# First, before the tests that stop runs: what these had on their way ends after them.
+
+
+def examine(stack: Stack, code: int, **more: str) -> dict[str, Any]:
+    """What `cloud-sync doctor` sees, by part."""
+    ended = run(stack, sys.executable, "-m", "core", "doctor", "--stack", stack.name, "--json", **more)
+    assert ended.code == code, ended.out + ended.told
+    return {one["part"]: one for one in json.loads(ended.out)["checks"]}
+
+
+def examined(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, hours_later: float = 0, **parameters: str
+) -> dict[str, Check]:
+    """What the doctor sees later, or of a stack with other parameters."""
+    for name, value in environment(stack).items():
+        monkeypatch.setenv(name, value)
+    session = boto3.Session()
+    told = describe(session.client("cloudformation"), stack.name)
+    told = replace(told, parameters=told.parameters | parameters)
+    store = SecretsManagerCredentials(session.client("secretsmanager"), told.outputs["CredentialsSecretArn"])
+    tracker = DynamoTracker(session.client("dynamodb"), told.outputs["SyncTrackerTableName"])
+    provider = create("gopro", ProviderSettings(store, tracker, told.parameters["GoProApiUrl"]))
+    later = utc_now() + timedelta(hours=hours_later)
+    doctor = StackDoctor(session, told, SignIn(provider, store, tracker), lambda: later)
+    return {one.part: one for one in doctor.examine()}
+
+
+def test_a_stack_in_good_health_is_told_so_part_by_part(stack: Stack, cloud: GoProCloud) -> None:
+    stack.emulator.client("dynamodb").update_continuous_backups(  # the emulated CloudFormation leaves it out
+        TableName=stack.outputs["SyncTrackerTableName"],
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
+    )
+    cloud.media = many_small(2, 1000)
+    stack.run({})
+    stack.verify({})
+    seen = examine(stack, 0)
+    levels = {part: one["level"] for part, one in seen.items()}
+    warned = {"schedule of the sync", "schedule of the verification"}  # the tests deploy them as disabled
+    assert levels == {part: "warning" if part in warned else "ok" for part in seen}, seen
+    assert {"stack", "account limit", "credentials", "alerts", "archive", "tracker", "key", "missed starts"} < set(seen)
+    assert "2 media completed, 0 failed" in seen["last sync"]["saw"]
+    assert "cron(0 2 * * ? *)" in seen["schedule of the sync"]["saw"]
+    assert all(one["remedy"] for one in seen.values() if one["level"] != "ok")
+    ended = run(stack, sys.executable, "-m", "core", "doctor", "--stack", stack.name)
+    assert ended.code == 0
+    for part in seen:
+        assert part in ended.out
+
+
+def test_what_is_wrong_with_a_stack_is_found_and_what_to_do_is_told(stack: Stack, cloud: GoProCloud) -> None:
+    client = stack.emulator.client
+    bucket, topic = stack.outputs["ArchiveBucketName"], stack.outputs["AlertTopicArn"]
+    queue = client("sqs").get_queue_url(QueueName=stack.physical_ids()["ScheduleDeadLetters"].rpartition("/")[2])
+    key = stack.physical_ids()["EncryptionKey"]
+    policy = client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
+    pasted = cloud.pasted()
+    stack.put_secret(pasted)
+    cloud.tokens.clear()
+    stack.run({})
+    client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    client("sns").subscribe(TopicArn=topic, Protocol="http", Endpoint="http://127.0.0.1:9/")
+    client("sqs").send_message(QueueUrl=queue["QueueUrl"], MessageBody="{}")
+    client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=policy.replace("scheduler.", "elsewhere."))
+    try:
+        seen = examine(stack, 1)
+    finally:
+        client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        client("sqs").purge_queue(QueueUrl=queue["QueueUrl"])
+        client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
+        subscriptions = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
+        for one in subscriptions:
+            if one["Protocol"] == "http":
+                client("sns").unsubscribe(SubscriptionArn=one["SubscriptionArn"])
+    expected = {
+        "credentials": ("refused", "cloud-sync auth set --stack"),
+        "archive": ("keeps no versions", "Undo"),
+        "alerts": ("1 are not", "Follow the link"),
+        "missed starts": ("1 starts did not happen", "cloud-sync run --stack"),
+        "key": ("no longer allows the scheduler", "sam deploy"),
+        "last sync": ("FAILED", "cloud-sync run --stack"),
+    }
+    problems = {part for part, one in seen.items() if one["level"] == "problem"}
+    assert problems == expected.keys(), seen
+    for part, (saw, remedy) in expected.items():
+        assert saw in seen[part]["saw"], seen[part]
+        assert remedy in seen[part]["remedy"]
+    assert pasted["gp_access_token"] not in json.dumps(seen)
+
+
+def test_a_stack_that_has_not_succeeded_for_a_day_and_a_half_has_a_problem(
+    stack: Stack, cloud: GoProCloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.media = many_small(1, 1000)
+    stack.run({})
+    assert examined(stack, monkeypatch, hours_later=35)["last success"].level is Level.OK
+    assert examined(stack, monkeypatch, hours_later=37)["last success"].level is Level.PROBLEM
+    # A token that is pasted lives for hours.
+    stack.put_secret(cloud.pasted() | {"last_updated": format_time(utc_now()) or ""})
+    assert examined(stack, monkeypatch)["credentials"].level is Level.OK
+    assert examined(stack, monkeypatch, hours_later=5)["credentials"].level is Level.WARNING
+
+
+def test_more_at_once_than_the_account_may_run_is_a_problem(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = stack.emulator.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
+    wanted = (limit // 2, limit // 2 + 1, limit)
+    found = [examined(stack, monkeypatch, MaxConcurrency=str(many))["account limit"] for many in wanted]
+    assert [one.level for one in found] == [Level.OK, Level.WARNING, Level.PROBLEM]
+    assert f"MaxConcurrency={limit // 2}" in found[2].remedy
+
+
 # ---------------------------------------------------------------------------------------- runs
 
 
@@ -244,113 +355,3 @@ def test_only_a_run_that_was_broken_off_is_redriven(
     assert "AWS refuses RedriveExecution (InvalidAction)" in really.told
     nobody = run(stack, SCRIPT, "redrive", "--stack", stack.name, "no-such-run")
     assert (nobody.code, nobody.told.strip()) == (2, "There is no run no-such-run.")
-
-
-# -------------------------------------------------------------------------------------- doctor
-
-
-def examine(stack: Stack, code: int, **more: str) -> dict[str, Any]:
-    """What `cloud-sync doctor` sees, by part."""
-    ended = run(stack, sys.executable, "-m", "core", "doctor", "--stack", stack.name, "--json", **more)
-    assert ended.code == code, ended.out + ended.told
-    return {one["part"]: one for one in json.loads(ended.out)["checks"]}
-
-
-def examined(
-    stack: Stack, monkeypatch: pytest.MonkeyPatch, hours_later: float = 0, **parameters: str
-) -> dict[str, Check]:
-    """What the doctor sees later, or of a stack with other parameters."""
-    for name, value in environment(stack).items():
-        monkeypatch.setenv(name, value)
-    session = boto3.Session()
-    told = describe(session.client("cloudformation"), stack.name)
-    told = replace(told, parameters=told.parameters | parameters)
-    store = SecretsManagerCredentials(session.client("secretsmanager"), told.outputs["CredentialsSecretArn"])
-    tracker = DynamoTracker(session.client("dynamodb"), told.outputs["SyncTrackerTableName"])
-    provider = create("gopro", ProviderSettings(store, tracker, told.parameters["GoProApiUrl"]))
-    later = utc_now() + timedelta(hours=hours_later)
-    doctor = StackDoctor(session, told, SignIn(provider, store, tracker), lambda: later)
-    return {one.part: one for one in doctor.examine()}
-
-
-def test_a_stack_in_good_health_is_told_so_part_by_part(stack: Stack, cloud: GoProCloud) -> None:
-    stack.emulator.client("dynamodb").update_continuous_backups(  # the emulated CloudFormation leaves it out
-        TableName=stack.outputs["SyncTrackerTableName"],
-        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True},
-    )
-    cloud.media = many_small(2, 1000)
-    stack.run({})
-    stack.verify({})
-    seen = examine(stack, 0)
-    levels = {part: one["level"] for part, one in seen.items()}
-    warned = {"schedule of the sync", "schedule of the verification"}  # the tests deploy them as disabled
-    assert levels == {part: "warning" if part in warned else "ok" for part in seen}, seen
-    assert {"stack", "account limit", "credentials", "alerts", "archive", "tracker", "key", "missed starts"} < set(seen)
-    assert "2 media completed, 0 failed" in seen["last sync"]["saw"]
-    assert "cron(0 2 * * ? *)" in seen["schedule of the sync"]["saw"]
-    assert all(one["remedy"] for one in seen.values() if one["level"] != "ok")
-    ended = run(stack, sys.executable, "-m", "core", "doctor", "--stack", stack.name)
-    assert ended.code == 0
-    for part in seen:
-        assert part in ended.out
-
-
-def test_what_is_wrong_with_a_stack_is_found_and_what_to_do_is_told(stack: Stack, cloud: GoProCloud) -> None:
-    client = stack.emulator.client
-    bucket, topic = stack.outputs["ArchiveBucketName"], stack.outputs["AlertTopicArn"]
-    queue = client("sqs").get_queue_url(QueueName=stack.physical_ids()["ScheduleDeadLetters"].rpartition("/")[2])
-    key = stack.physical_ids()["EncryptionKey"]
-    policy = client("kms").get_key_policy(KeyId=key, PolicyName="default")["Policy"]
-    pasted = cloud.pasted()
-    stack.put_secret(pasted)
-    cloud.tokens.clear()
-    stack.run({})
-    client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
-    client("sns").subscribe(TopicArn=topic, Protocol="http", Endpoint="http://127.0.0.1:9/")
-    client("sqs").send_message(QueueUrl=queue["QueueUrl"], MessageBody="{}")
-    client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=policy.replace("scheduler.", "elsewhere."))
-    try:
-        seen = examine(stack, 1)
-    finally:
-        client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
-        client("sqs").purge_queue(QueueUrl=queue["QueueUrl"])
-        client("kms").put_key_policy(KeyId=key, PolicyName="default", Policy=policy)
-        subscriptions = client("sns").list_subscriptions_by_topic(TopicArn=topic)["Subscriptions"]
-        for one in subscriptions:
-            if one["Protocol"] == "http":
-                client("sns").unsubscribe(SubscriptionArn=one["SubscriptionArn"])
-    expected = {
-        "credentials": ("refused", "cloud-sync auth set --stack"),
-        "archive": ("keeps no versions", "Undo"),
-        "alerts": ("1 are not", "Follow the link"),
-        "missed starts": ("1 starts did not happen", "cloud-sync run --stack"),
-        "key": ("no longer allows the scheduler", "sam deploy"),
-        "last sync": ("FAILED", "cloud-sync run --stack"),
-    }
-    problems = {part for part, one in seen.items() if one["level"] == "problem"}
-    assert problems == expected.keys(), seen
-    for part, (saw, remedy) in expected.items():
-        assert saw in seen[part]["saw"], seen[part]
-        assert remedy in seen[part]["remedy"]
-    assert pasted["gp_access_token"] not in json.dumps(seen)
-
-
-def test_a_stack_that_has_not_succeeded_for_a_day_and_a_half_has_a_problem(
-    stack: Stack, cloud: GoProCloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cloud.media = many_small(1, 1000)
-    stack.run({})
-    assert examined(stack, monkeypatch, hours_later=35)["last success"].level is Level.OK
-    assert examined(stack, monkeypatch, hours_later=37)["last success"].level is Level.PROBLEM
-    # A token that is pasted lives for hours.
-    stack.put_secret(cloud.pasted() | {"last_updated": format_time(utc_now()) or ""})
-    assert examined(stack, monkeypatch)["credentials"].level is Level.OK
-    assert examined(stack, monkeypatch, hours_later=5)["credentials"].level is Level.WARNING
-
-
-def test_more_at_once_than_the_account_may_run_is_a_problem(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = stack.emulator.client("lambda").get_account_settings()["AccountLimit"]["UnreservedConcurrentExecutions"]
-    wanted = (limit // 2, limit // 2 + 1, limit)
-    found = [examined(stack, monkeypatch, MaxConcurrency=str(many))["account limit"] for many in wanted]
-    assert [one.level for one in found] == [Level.OK, Level.WARNING, Level.PROBLEM]
-    assert f"MaxConcurrency={limit // 2}" in found[2].remedy
