@@ -48,7 +48,7 @@ def handler(event: Json, lambda_context: LambdaContext) -> Json:
 def _verdict(summary: Summary, run: Run) -> Json:
     if summary.failure:
         return {"outcome": "critical_failure", **failure_parts(summary.failure, run, summary)}
-    if summary.status == "PARTIAL_FAILURE" or summary.damaged:
+    if summary.status == "PARTIAL_FAILURE" or summary.damaged or summary.gone:
         return {"outcome": "partial_failure", "notification": about_summary(summary, run).to_json()}
     return {"outcome": "complete"}
 

@@ -241,6 +241,10 @@ def leave_running(stack: Stack, cloud: Cloud) -> None:
     for line in (
         f"export AWS_ENDPOINT_URL={stack.emulator.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "
         "AWS_DEFAULT_REGION=us-east-1",
+        f'export PATH="{Path(sys.executable).parent}:$PATH" CLOUD_SYNC_API_URL={cloud.url}',
+        f"cloud-sync doctor --stack {stack.name}",
+        f"cloud-sync status --stack {stack.name}",
+        f"cloud-sync restore --stack {stack.name} --into back --all",
         f"aws s3 ls --recursive s3://{stack.outputs['ArchiveBucketName']}/",
         f"aws dynamodb scan --table-name {stack.outputs['SyncTrackerTableName']}",
         f"aws stepfunctions start-execution --state-machine-arn {stack.outputs['StateMachineArn']}",

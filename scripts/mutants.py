@@ -243,7 +243,7 @@ MUTANTS = (
     Mutant(
         "The function that sums up calls a run with failures complete",
         "handlers/summarize.py",
-        'if summary.status == "PARTIAL_FAILURE" or summary.damaged:',
+        'if summary.status == "PARTIAL_FAILURE" or summary.damaged or summary.gone:',
         "if summary.damaged:",
         ("tests/workflow/test_handlers.py::test_summarize_answers_a_message_when_a_medium_is_missing",),
     ),

@@ -234,6 +234,7 @@ def print_summary(console: Console, summary: Summary, to: Path | str) -> None:
         ("completed", f"{summary.completed:,} media{', every byte verified' if summary.completed else ''}"),
         ("failed", f"{summary.failed:,} media"),
         ("waiting", f"{summary.pending:,} media"),
+        *([("gone", f"{summary.source_gone:,} media")] if summary.source_gone else []),
         ("transferred", f"{summary.bytes_transferred:,} bytes in {summary.duration_seconds:,.1f} s"),
         ("archive", str(to)),
     ]
@@ -247,6 +248,9 @@ def print_summary(console: Console, summary: Summary, to: Path | str) -> None:
         console.print(printable(told), markup=False, soft_wrap=True)
     for one in summary.damaged[:20]:
         told = f"archived, but damaged at its source: {one.filename or one.media_id} ({one.media_id}): {one.error}"
+        console.print(printable(told), markup=False, soft_wrap=True)
+    for one in summary.gone[:20]:
+        told = f"not archived, no longer to be had: {one.filename or one.media_id} ({one.media_id}): {one.error}"
         console.print(printable(told), markup=False, soft_wrap=True)
     print_failure(console, summary)
     _warn(console, summary.unseen, summary.novelties)

@@ -12,8 +12,9 @@ from core.model import Json
 PLACEHOLDER = "REPLACE_ME"
 
 HOW_TO_RENEW = (
-    "Sign in at gopro.com in a browser, copy the cookies gp_access_token and gp_user_id, and store them with "
-    "`cloud-sync auth set`; the next run goes on from where this one stopped."
+    "Sign in at gopro.com in a browser, copy a request as cURL or the cookies gp_access_token and gp_user_id, and "
+    "store them with `cloud-sync auth set` (for a deployed stack add `--stack NAME`); the next run goes on from where "
+    "this one stopped."
 )
 
 _TEXT_FIELDS = (

@@ -76,6 +76,7 @@ class Told:
     waiting: Sequence[Note] = ()
     waiting_count: int = 0
     damaged: Sequence[Note] = ()
+    lost: Sequence[Note] = ()
     gone: int = 0
     unseen: int = 0
     duration: float | None = None

@@ -42,6 +42,7 @@ def run_page(told: Told, ledger: Ledger, up: str) -> bytes:
         _notes("What failed, and why", told.failed, told.failed_count, "bad"),
         _came(told),
         _notes("What waits", told.waiting, told.waiting_count, "warn"),
+        _notes("Listed, but no longer to be had", told.lost, len(told.lost), "bad"),
         _notes("Damaged before it came here", told.damaged, len(told.damaged), "warn"),
         _curves(ledger),
         _months(told.provider, ledger, up),
@@ -129,8 +130,8 @@ def _cause(told: Told) -> Element | None:
             f"{count(told.unseen, 'medium', 'media')} of the library could not be seen: the listing was not proved "
             "whole. The next run looks again."
         )
-    if told.gone:
-        lines.append(f"{count(told.gone, 'medium', 'media')} had gone from the library before they came.")
+    if gone := told.gone - len(told.lost):
+        lines.append(f"{count(gone, 'medium', 'media')} had gone from the library before they came.")
     return el("section", *(el("p", one) for one in lines), class_="alert") if lines else None
 
 

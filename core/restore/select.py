@@ -15,7 +15,7 @@ from core.archive.catalog import Archived, Entry
 from core.archive.keys import catalog_key, catalog_prefix
 from core.archive.retrieval import Retrieval
 from core.errors import InvalidInput
-from core.model import Medium, Stored, parse_time
+from core.model import Medium, Stored, parse_time, printable
 from core.restore.cache import Cache
 
 #: Catalog entries that are read at once.
@@ -123,7 +123,14 @@ class Catalog:
     def entry(self, media_id: str) -> Entry:
         """The entry of one medium; `InvalidInput` if there is none."""
         key = catalog_key(self._provider, media_id)
-        return self._parsed(key, self._text(key))
+        try:
+            text = self._text(key)
+        except InvalidInput:
+            raise InvalidInput(
+                f"Nothing of {printable(media_id)} is archived. What is: cloud-sync ls; what waits or failed: "
+                "cloud-sync status."
+            ) from None
+        return self._parsed(key, text)
 
     def _all(self) -> list[Entry]:
         listed = self._retrieval.documents(catalog_prefix(self._provider))

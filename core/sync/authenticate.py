@@ -18,8 +18,8 @@ def explain(error: ApiShapeChanged | CredentialsRejected | InvalidInput, provide
     """Why a run cannot go on, as a value: which of the known causes, and what to do about it."""
     match error:
         case CredentialsRejected():
-            remedy = "" if HOW_TO_RENEW in str(error) else HOW_TO_RENEW
-            return Failure("credentials_rejected", "CredentialsRejected", str(error), remedy)
+            cause = str(error).removesuffix(HOW_TO_RENEW).strip()
+            return Failure("credentials_rejected", "CredentialsRejected", cause, HOW_TO_RENEW)
         case ApiShapeChanged():
             remedy = (
                 f"Nothing was lost. Look for an update of Cloud Sync: {provider_title} has changed its unofficial API."

@@ -75,11 +75,17 @@ def about_summary(summary: Summary, run: Run) -> Notification:
         problems.append(f"{summary.failed} of {summary.new} media could not be backed up")
     if summary.damaged:
         problems.append(f"{len(summary.damaged)} recordings were damaged before they came here")
+    if summary.gone:
+        problems.append(f"{len(summary.gone)} media are listed, but can no longer be had")
     if summary.unseen:
         problems.append(f"{summary.unseen} media of the library were not listed")
     lines = [f"What happened: {' and '.join(problems) or 'nothing to worry about'}."]
     if summary.failed:
         lines.append("What to do: nothing yet; the next run tries each of them again. Look closer if it stays so.")
+    if summary.gone:
+        lines.append(
+            "What could not be had: look for it in the provider's own app; if it is there, wait for the next run."
+        )
     if summary.unseen:
         lines.append(
             f"{summary.provider} counts more media than it listed, or listed some that could not be read, so "
@@ -105,7 +111,7 @@ def _figures(summary: Summary) -> list[str]:
 
 def _shortened(summary: Summary) -> dict[str, Json]:
     told = summary.to_json()
-    return told | {name: _fitting(told[name]) for name in ("failures", "damaged")}
+    return told | {name: _fitting(told[name]) for name in ("failures", "damaged", "gone")}
 
 
 def _fitting(media: Sequence[Json]) -> list[Json]:
@@ -123,12 +129,13 @@ def _fitting(media: Sequence[Json]) -> list[Json]:
 
 def _failures(summary: Summary) -> list[str]:
     told = _shortened(summary)
-    failed, damaged = _lines(told["failures"]), _lines(told["damaged"])
+    failed, damaged, gone = (_lines(told[name]) for name in ("failures", "damaged", "gone"))
     if summary.failed > len(failed):
         failed.append(f"… and {summary.failed - len(failed)} more; the run's report lists them all.")
     return [
         *(["", "Failed media:", *failed] if failed else []),
         *(["", "Archived as they were, but damaged recordings:", *damaged] if damaged else []),
+        *(["", "Listed, but no longer to be had, and not in the archive:", *gone] if gone else []),
     ]
 
 

@@ -207,6 +207,7 @@ class _Publisher:
             waiting=self.waiting,
             waiting_count=summary.pending,
             damaged=_notes(summary.damaged),
+            lost=_notes(summary.gone),
             gone=summary.source_gone,
             unseen=summary.unseen,
             duration=summary.duration_seconds,

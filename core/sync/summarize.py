@@ -25,6 +25,7 @@ _FAILURES_TOLD = 20
 _ROOM = 40_000
 
 VANISHED = "TransferVanished"
+GONE = "It is listed, but the provider no longer has it. Each run looks again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class FailedMedium:
 class Summary:
     """What a run came to. Counts are media, `bytes_transferred` what this run itself moved, `unseen` as in `Plan`.
 
-    `damaged` are those of the completed that arrived whole, but were damaged recordings at their source already.
+    `damaged` are those of the completed that arrived whole, but were damaged recordings at their source already, `gone`
+    those of `source_gone` that were still listed, but could not be had any more.
     `failure` is set where the run as a whole failed: rejected credentials, or more failed media than are tolerated.
     `page` is the key of the page for people, "" if there is none, `page_trouble` why it could not be written.
     """
@@ -64,6 +66,7 @@ class Summary:
     duration_seconds: float
     failures: tuple[FailedMedium, ...] = ()
     damaged: tuple[FailedMedium, ...] = ()
+    gone: tuple[FailedMedium, ...] = ()
     novelties: tuple[str, ...] = ()
     failure: Failure | None = None
     page: str = ""
@@ -91,6 +94,7 @@ class Summary:
             "duration_seconds": self.duration_seconds,
             "failures": _listed(self.failures),
             "damaged": _listed(self.damaged),
+            "gone": _listed(self.gone),
             "novelties": list(self.novelties),
         }
 
@@ -108,7 +112,7 @@ class Summary:
         return cls(**known | media | {"novelties": tuple(output["novelties"])})
 
 
-_LISTS = ("failures", "damaged")
+_LISTS = ("failures", "damaged", "gone")
 
 
 def _listed(media: Sequence[FailedMedium]) -> list[Json]:
@@ -126,11 +130,11 @@ class _Count:
     completed: int = 0
     not_ready: int = 0
     waiting: int = 0
-    gone: int = 0
     moved: int = 0
     credentials_died: bool = False
     failures: list[FailedMedium] = field(default_factory=list)
     damaged: list[FailedMedium] = field(default_factory=list)
+    gone: list[FailedMedium] = field(default_factory=list)
     untouched: list[Medium] = field(default_factory=list)
     vanished: list[Medium] = field(default_factory=list)
 
@@ -158,8 +162,9 @@ def summarize(
 
 
 def summarize_plan(plan: Plan, run: Run, now: datetime) -> Summary:
-    """The summary of a run that has nothing to transfer, or that was only to plan."""
-    return _judge(plan, run, _Count(), 100.0, now)
+    """The summary of a run that has nothing to transfer, or that was only to plan: then `new` is what would come."""
+    summary = _judge(plan, run, _Count(), 100.0, now)
+    return replace(summary, status="SUCCEEDED") if plan.new and summary.status == "NO_NEW_VIDEOS" else summary
 
 
 def _reconcile(media: Iterator[Medium], provider: str, run: Run, tracker: Tracker) -> _Count:
@@ -189,7 +194,7 @@ def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _
     elif record.status is Status.FAILED:
         count.failures.append(FailedMedium(medium.media_id, medium.filename, record.error, record.error_type))
     elif record.status is Status.SOURCE_GONE:
-        count.gone += 1
+        count.gone.append(FailedMedium(medium.media_id, medium.filename, record.reason or GONE, "SourceGone"))
     elif record.reason == Reason.NOT_READY:
         count.not_ready += 1
     elif record.reason == Reason.CREDENTIALS:
@@ -225,12 +230,13 @@ def _judge(plan: Plan, run: Run, count: _Count, tolerance_percent: float, now: d
         completed=count.completed,
         failed=failed,
         pending=plan.pending + count.not_ready + count.waiting,
-        source_gone=plan.gone + count.gone,
+        source_gone=plan.gone + len(count.gone),
         unseen=plan.unseen,
         bytes_transferred=count.moved,
         duration_seconds=round((now - run.started_at).total_seconds(), 3),
         failures=tuple(count.failures),
         damaged=tuple(count.damaged),
+        gone=tuple(count.gone),
         novelties=plan.novelties,
     )
     if failed or plan.unseen or count.credentials_died:

@@ -27,7 +27,7 @@ from core.tracker.base import Checkpoints
 from core.transfer.buffers import Buffers
 from core.transfer.job import LAST_START, MIB, Job, Reading, Task, part_size
 from core.transfer.pace import Pace
-from core.transfer.proof import Passing, damage_of, md5_of, told_md5
+from core.transfer.proof import OTHER_MD5, Passing, damage_of, md5_of, told_md5
 from core.transfer.source import Source
 from core.transfer.watch import UNWATCHED, Advance, Progress, Watch
 
@@ -175,13 +175,18 @@ class Engine:
         with self._buffers.take(length) as buffer:
             reading = Reading(task, version, length)
             digest = self._read(reading, buffer, 0, length, body)
+            harm = ""
             if (told := told_md5(version)) and md5_of(buffer) != told:
                 again = self._read(reading, buffer, 0, length, None)
                 # Not every ETag that looks like an MD5 is one: bytes that come twice are what the source has.
-                if digest != again and md5_of(buffer) != told:
-                    raise IntegrityError(f"The source of {task.key} gives other bytes each time. It is tried again.")
+                if md5_of(buffer) != told:
+                    if digest != again:
+                        raise IntegrityError(
+                            f"The source of {task.key} gives other bytes each time. It is tried again."
+                        )
+                    harm = OTHER_MD5
                 digest = again
-            label = replace(task.label, damage=damage_of(task.key, length, _reading_from(buffer)))
+            label = replace(task.label, damage=harm or damage_of(task.key, length, _reading_from(buffer)))
             stored = self._archive.put(task.key, buffer, label, digest.hex(), replaces=task.replaces)
         task.watch.confirmed(length)
         return stored

@@ -12,6 +12,9 @@ from core.transfer.recording import EXTENSIONS, Walk, damage
 _PLAIN_MD5 = re.compile(r'"([0-9a-f]{32})"')
 
 
+OTHER_MD5 = "its server tells another MD5 (in its ETag) than that of the bytes it gave"
+
+
 def told_md5(version: str) -> str:
     """The MD5 that a source's ETag seems to be, in hex; "" if it is none."""
     found = _PLAIN_MD5.fullmatch(version)
@@ -50,5 +53,5 @@ class Passing:
     def damage(self, length: int) -> str:
         """What is wrong with all `length` bytes, "" if nothing is."""
         if self._told and self._md5.hexdigest() != self._told:
-            return "its server tells another MD5 (in its ETag) than that of the bytes it gave"
+            return OTHER_MD5
         return self._walk.damage(length) if self._walk else ""

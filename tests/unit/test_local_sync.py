@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, StorageFull, TransientError
-from core.model import Medium
+from core.model import Medium, utc_now
 from core.sync.local import Observer
+from core.sync.notify import about_summary
 from core.sync.plan import Plan
+from core.sync.request import Run
 from tests.cloud_sync import Backup, wanted
 from tests.gopro_cloud import CloudMedium, GoProCloud, Quirks, from_folder, many_small, sample_library
 from tests.gopro_cloud.library import frames, video
@@ -153,6 +155,9 @@ def test_a_medium_that_has_gone_is_source_gone_and_no_failure(backup: Backup, cl
     cloud.quirks.faults["62NzWRrpPXm7o"] = Fault("gone", times=-1)
     summary = backup.run()
     assert (summary.status, summary.failed, summary.source_gone) == ("SUCCEEDED", 0, 1)
+    (lost,) = summary.gone
+    assert lost.filename == "GX010327.MP4"
+    assert "62NzWRrpPXm7o" in about_summary(summary, Run("run-1", utc_now())).message
     assert backup.status("62NzWRrpPXm7o") == "SOURCE_GONE"
 
 

@@ -79,7 +79,7 @@ def test_what_is_selected_comes_and_nothing_else(
         (["--all", "--name", "x"], "Say what to restore: --all, or some of --since"),
         (["--name", "nothing*"], "is selected. See what there is: cloud-sync ls"),
         (["--since", "soon"], "soon is no date. Give a year, a month or a day"),
-        (["--media-id", "nobody"], "There is no catalog/gopro/nobody.json in the archive."),
+        (["--media-id", "nobody"], "Nothing of nobody is archived. What is: cloud-sync ls"),
         (["--all", "--tier", "Fast"], "--tier is one of Bulk, Standard, Expedited."),
         (["--all", "--stack", "both"], "Name one backup: a folder with --to, or a deployed stack with --stack."),
     ],

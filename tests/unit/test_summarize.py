@@ -67,6 +67,7 @@ def test_each_medium_is_counted_once_as_what_the_tracker_says_of_it(place: Place
     assert (found.completed, found.failed, found.source_gone, found.pending) == (2, 1, 1, 1)
     assert (found.status, found.new) == ("PARTIAL_FAILURE", 5)
     assert [one.media_id for one in found.failures] == ["c"]
+    assert [one.media_id for one in found.gone] == ["d"]
     report = json.loads(b"".join(place.archive.read_document(report_key(RUN.run_id))))
     assert (report["completed"], report["failed"]) == (2, 1)
 

@@ -244,7 +244,7 @@ class House:
 
 
 def checkout(house: House) -> None:
-    """A clone of what a deployment needs, tagged as in the guide; where it came from has a newer version."""
+    """A clone of what a deployment needs; where it came from has a newer version."""
     origin, git = house.folder / "origin", ("git", "-c", "user.name=Nobody", "-c", "user.email=nobody@example.com")
 
     def do(*words: str, at: Path = origin) -> None:
@@ -259,7 +259,6 @@ def checkout(house: House) -> None:
     do("init", "--quiet", "--initial-branch", "main")
     do("add", "--all")
     do("commit", "--quiet", "--message", "As it is")
-    do("tag", "v0.1.0")
     do("clone", "--quiet", str(origin), str(house.checkout), at=house.folder)
     (house.checkout / ".aws-sam").mkdir()
     (house.checkout / ".aws-sam" / "dependencies").symlink_to(ROOT / ".aws-sam" / "dependencies")

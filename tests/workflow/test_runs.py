@@ -198,12 +198,14 @@ def test_more_failures_than_are_tolerated_fail_the_run(stack: Stack, cloud: GoPr
     assert "1 of 4" in run.cause
 
 
-def test_a_medium_that_has_gone_is_no_failure(stack: Stack, cloud: GoProCloud) -> None:
+def test_a_medium_that_has_gone_is_no_failure_but_is_named(stack: Stack, cloud: GoProCloud) -> None:
     cloud.media = many_small(2, 1000)
     cloud.quirks.faults["small000001"] = Fault("gone", times=-1)
     run = stack.run({})
     assert (run.output["status"], run.output["completed"], run.output["failed"]) == ("SUCCEEDED", 1, 0)
     assert stack.statuses()["small000001"] == "SOURCE_GONE"
+    assert [one["media_id"] for one in run.output["gone"]] == ["small000001"]
+    assert any("1 media are listed, but can no longer be had" in one["Subject"] for one in stack.messages())
 
 
 def test_a_transfer_that_vanished_counts_as_failed(stack: Stack, cloud: GoProCloud) -> None:
@@ -271,6 +273,7 @@ def test_a_dry_run_says_what_is_new_and_moves_nothing(stack: Stack, cloud: GoPro
     cloud.media = many_small(5, 1000)
     run = stack.run({"dry_run": True})
     assert (run.output["new"], run.output["completed"], run.output["bytes_transferred"]) == (5, 0, 0)
+    assert run.output["status"] == "SUCCEEDED", "NO_NEW_VIDEOS would say that there is nothing to come"
     assert stack.keys() == []
     assert stack.statuses() == {}
 
