@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -50,6 +51,7 @@ def count_run(summary: Summary) -> None:
 
 def failure_parts(failure: Failure, run: Run, summary: Summary | None = None) -> Mapping[str, Json]:
     """The failure for the execution's own error, and the message for people."""
+    failure = replace(failure, cause=context.named(failure.cause), remedy=context.named(failure.remedy))
     return {
         "failure": {"error": failure.error, "cause": f"{failure.cause} {failure.remedy}".strip()},
         "notification": about_failure(failure, run, summary).to_json(),

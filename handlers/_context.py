@@ -160,8 +160,14 @@ def provider(name: str) -> Provider:
     )
 
 
+def named(text: str) -> str:
+    """Advice of core with the name of this stack in it."""
+    return text.replace("--stack NAME", f"--stack {environment('STACK_NAME')}")
+
+
 def tell(notification: Notification) -> None:
     """Send a message to the people who are subscribed to the alerts."""
+    notification = replace(notification, message=named(notification.message))
     boto3.client("sns", config=CLIENT_CONFIG).publish(
         TopicArn=environment("ALERT_TOPIC_ARN"),
         Subject=notification.subject,

@@ -186,6 +186,14 @@ def new_run() -> Run:
     return Run(f"local-{now:%Y%m%dT%H%M%SZ}-{token_hex(3)}", now)
 
 
+def require_parent(folder: Path) -> None:
+    """A new folder is made only in one that is there: a disk may not be mounted."""
+    if not folder.absolute().parent.exists():
+        raise InvalidInput(
+            f"{folder.parent} is not there. Mount the disk that it is on, or make it, and run this again."
+        )
+
+
 @contextmanager
 def only_process(to: Path) -> Iterator[None]:
     """One sync at a time into one folder; the lock dies with its process."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.cli.options import AsJson, Cameras, Folder, MediaIds, Names, ProviderName, Since, StackName, Until
-from core.cli.places import catalog_of, only_process, open_backup
+from core.cli.places import catalog_of, only_process, open_backup, require_parent
 from core.cli.terminal import Exit, answering, err, out
 from core.errors import InvalidInput
 
@@ -48,6 +48,7 @@ def restore(
     from core.restore import TIERS, Restore, Target, quote, wanted
 
     with answering(provider), open_backup(to, stack) as backup, Progress(err, quiet=as_json) as progress:
+        require_parent(into)
         if (tier := tier.capitalize()) not in TIERS:
             raise InvalidInput(f"--tier is one of {', '.join(TIERS)}.")
         selection = _selection(since, until, media_id, name, camera)
@@ -147,9 +148,12 @@ def _selection(
 ) -> Selection:
     from core.restore import Selection, first_day, last_day
 
+    first, last = first_day(since) if since else None, last_day(until) if until else None
+    if first and last and last < first:
+        raise InvalidInput(f"Nothing lies between {since} and {until}: --since is to be the earlier.")
     return Selection(
-        since=first_day(since) if since else None,
-        until=last_day(until) if until else None,
+        since=first,
+        until=last,
         media_ids=tuple(media_ids or ()),
         names=tuple(names or ()),
         cameras=tuple(cameras or ()),

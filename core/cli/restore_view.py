@@ -272,11 +272,15 @@ def print_standing(console: Console, standing: Standing, place: str) -> None:
     for one in standing.failed[:_TOLD]:
         _line(console, f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}")
     for one in standing.waiting[:_TOLD]:
-        why = one.error or one.reason.replace("_", " ")
+        why = one.error or one.reason.replace("_", " ") or "begun; the next run goes on"
         _line(console, f"waiting: {one.filename or one.media_id} ({one.media_id}): {why}")
-    hidden = max(0, len(standing.failed) - _TOLD) + max(0, len(standing.waiting) - _TOLD)
+    for one in standing.gone[:_TOLD]:
+        _line(console, f"can no longer be had: {one.filename or one.media_id} ({one.media_id}): {one.reason}")
+    hidden = sum(max(0, len(some) - _TOLD) for some in (standing.failed, standing.waiting, standing.gone))
     if hidden:
         console.print(f"… and {hidden:,} more; --json lists them all.")
+    if standing.is_lost:
+        _line(console, "The tracker knows nothing of what is archived. Rebuild it: cloud-sync reindex")
 
 
 def _line(console: Console, text: str) -> None:

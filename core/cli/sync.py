@@ -23,10 +23,9 @@ from core.cli.options import (
     ProviderName,
     Target,
 )
-from core.cli.places import new_run, only_process, open_target, provider_of, tracker_to_read
+from core.cli.places import new_run, only_process, open_target, provider_of, require_parent, tracker_to_read
 from core.cli.terminal import Exit, answering, err, out
 from core.credentials.file import FileCredentials
-from core.errors import InvalidInput
 from core.sync.local import LocalSync
 from core.sync.request import SyncRequest
 from core.tracker.sqlite import SqliteTracker
@@ -108,9 +107,8 @@ def plan(
 
 @contextmanager
 def _only_sync(to: Path) -> Iterator[None]:
-    """The only sync into a folder. A new one is made only in a folder that is there: a disk may not be mounted."""
-    if not to.absolute().parent.exists():
-        raise InvalidInput(f"{to.parent} is not there. Mount the disk that it is on, or make it, and run this again.")
+    """The only sync into a folder."""
+    require_parent(to)
     with only_process(to):
         yield
 

@@ -151,7 +151,9 @@ class Catalog:
         try:
             return Entry.from_lines([text.encode()])
         except InvalidInput as error:
-            raise InvalidInput(f"{self._archive.location(key)}: {error}") from None
+            raise InvalidInput(
+                f"{self._archive.location(key)}: {error} `cloud-sync verify --repair` mends it."
+            ) from None
 
 
 def wanted(entries: Sequence[Entry]) -> list[Wanted]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.archive.base import Archive
+from core.archive.keys import catalog_prefix
 from core.archive.retrieval import Retrieval
 from core.model import Json, Record, Status, format_time
 from core.tracker.base import SyncTracker
@@ -23,7 +24,10 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Media by status, originals and bytes in the archive, what failed or waits, and the last run, if there is any."""
+    """Media by status, originals and bytes in the archive, what failed, waits or can no longer be had, the last run.
+
+    `is_lost` says that the tracker knows of no medium, though some are in the catalog.
+    """
 
     provider: str
     media: dict[str, int]
@@ -31,7 +35,9 @@ class Standing:
     length: int
     failed: tuple[Record, ...]
     waiting: tuple[Record, ...]
+    gone: tuple[Record, ...]
     last_run: LastRun | None
+    is_lost: bool
 
     def to_json(self) -> dict[str, Json]:
         """For scripts."""
@@ -42,6 +48,8 @@ class Standing:
             "bytes": self.length,
             "failed": [_told(one) for one in self.failed],
             "waiting": [_told(one) for one in self.waiting],
+            "gone": [_told(one) for one in self.gone],
+            "tracker_lost": self.is_lost,
             "last_run": self.last_run
             and {"ended_at": format_time(self.last_run.ended_at), "report": self.last_run.report},
         }
@@ -53,16 +61,21 @@ def standing(tracker: SyncTracker, archive: Archive, retrieval: Retrieval, provi
     originals = length = 0
     failed: list[Record] = []
     waiting: list[Record] = []
+    gone: list[Record] = []
     for record in tracker.records(provider):
         counts[record.status.value] += 1
         originals += record.originals
         length += record.length
         if record.status is Status.FAILED:
             failed.append(record)
+        elif record.status is Status.SOURCE_GONE:
+            gone.append(record)
         elif not record.status.is_final:
             waiting.append(record)
+    is_lost = not counts.total() and any(True for _ in retrieval.documents(catalog_prefix(provider)))
+    last_run = _last_run(archive, retrieval)
     return Standing(
-        provider, dict(counts), originals, length, tuple(failed), tuple(waiting), _last_run(archive, retrieval)
+        provider, dict(counts), originals, length, tuple(failed), tuple(waiting), tuple(gone), last_run, is_lost
     )
 
 

@@ -202,3 +202,32 @@ def test_the_standing_names_what_failed_and_what_waits(shell: Shell, backup: Pat
     told = shell.told("status", "--to", backup)
     assert told["media"] == {"PENDING": 1, "IN_PROGRESS": 0, "COMPLETED": 1, "FAILED": 1, "SOURCE_GONE": 0}
     assert told["last_run"]["report"] == {"run_id": "old", "status": "SUCCEEDED"}
+    assert "reindex" not in printed
+
+
+def test_the_standing_names_what_can_no_longer_be_had(shell: Shell, backup: Path) -> None:
+    (backup / ".cloud-sync").mkdir(exist_ok=True)
+    tracker = SqliteTracker(backup / ".cloud-sync/tracker.sqlite3")
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    tracker.save(Record("gopro", "away", Status.SOURCE_GONE, "r", now, "GX010011.MP4", reason="no longer listed"))
+    _, printed, _ = shell.run("status", "--to", backup)
+    assert "can no longer be had: GX010011.MP4 (away): no longer listed" in printed
+
+
+def test_a_lost_tracker_is_not_taken_for_an_empty_backup(shell: Shell, backup: Path) -> None:
+    _, printed, _ = shell.run("status", "--to", backup)
+    assert "The tracker knows nothing of what is archived. Rebuild it: cloud-sync reindex" in printed
+    assert shell.told("status", "--to", backup)["tracker_lost"] is True
+
+
+def test_nothing_is_restored_below_a_folder_that_is_not_there(shell: Shell, backup: Path, tmp_path: Path) -> None:
+    code, _, said = shell.run("restore", "--to", backup, "--into", tmp_path / "disk/back", "--all")
+    assert code == 2
+    assert "Mount the disk that it is on" in said
+    assert not (tmp_path / "disk").exists()
+
+
+def test_a_time_that_ends_before_it_begins_is_refused(shell: Shell, backup: Path) -> None:
+    code, _, said = shell.run("ls", "--to", backup, "--since", "2026-05", "--until", "2026-03")
+    assert code == 2
+    assert "--since is to be the earlier" in said

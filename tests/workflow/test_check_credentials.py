@@ -35,7 +35,7 @@ def test_a_dead_token_is_told_in_the_evening_once_and_nothing_secret_is_written_
     assert check(stack, "credentials-check")["outcome"] == "dead"
     (message,) = stack.messages()
     assert message["Subject"] == "Cloud Sync: sign in again before the next sync, the credentials are dead"
-    assert "cloud-sync auth set" in message["Message"]
+    assert f"`cloud-sync auth set` (for a deployed stack add `--stack {stack.name}`)" in message["Message"]
 
     table = stack.emulator.client("dynamodb").scan(TableName=stack.outputs["SyncTrackerTableName"])["Items"]
     (kept,) = (json.loads(item["text"]["S"]) for item in table if item["media_id"]["S"] == "token-lives/gopro")

@@ -111,7 +111,12 @@ def test_rejected_credentials_fail_the_run_with_one_message_that_names_cause_and
     assert (run.status, run.error) == ("FAILED", "CredentialsRejected")
     (message,) = stack.messages()
     assert "credentials are rejected" in message["Subject"]
-    for expected in ("refused", "cloud-sync auth set", run.arn):
+    for expected in (
+        "refused",
+        "What to do: ",
+        f"`cloud-sync auth set` (for a deployed stack add `--stack {stack.name}`)",
+        run.arn,
+    ):
         assert expected in message["Message"]
     assert cloud.counts.api_calls <= 3
     assert dead["gp_access_token"] not in stack.everything_written_down(run.arn) + json.dumps(message)
