@@ -6,12 +6,13 @@ import errno
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, StorageFull, TransientError
-from core.model import Medium, utc_now
+from core.model import Medium, Status, utc_now
 from core.sync.local import Observer
 from core.sync.notify import about_summary
 from core.sync.plan import Plan
@@ -159,6 +160,17 @@ def test_a_medium_that_has_gone_is_source_gone_and_no_failure(backup: Backup, cl
     assert lost.filename == "GX010327.MP4"
     assert "62NzWRrpPXm7o" in about_summary(summary, Run("run-1", utc_now())).message
     assert backup.status("62NzWRrpPXm7o") == "SOURCE_GONE"
+
+
+def test_what_was_archived_of_a_medium_before_it_had_gone_is_not_moved_again(backup: Backup, cloud: GoProCloud) -> None:
+    cloud.media = [medium for medium in cloud.media if medium.media_id == "chapters-told3"]
+    backup.run()
+    moved = cloud.counts.bytes_served["chapters-told3"]
+    (archived,) = backup.tracker.get("gopro", ["chapters-told3"]).values()
+    gone = replace(archived, status=Status.SOURCE_GONE, reason="no longer listed", medium=None)
+    assert backup.tracker.reopen(gone, archived)
+    assert backup.run(full_scan=True).completed == 1
+    assert cloud.counts.bytes_served["chapters-told3"] - moved <= 3 * 100
 
 
 def test_a_medium_that_vanished_from_a_proved_listing_before_it_was_saved_is_source_gone(
