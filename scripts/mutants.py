@@ -120,6 +120,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "One medium that is refused (401) ends the sign-in, and with it the run",
+        "core/providers/gopro/api.py",
+        "if not question.about_medium:\n            if refused",
+        "if not question.about_medium or refused.status == 401:\n            if refused",
+        ("tests/unit/test_gopro_http.py",),
+    ),
+    Mutant(
         "Rejected credentials are tried again and again",
         "core/retry.py",
         "FINAL = (ApiShapeChanged, Cancelled, CredentialsRejected,",

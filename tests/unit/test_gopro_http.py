@@ -203,8 +203,9 @@ def test_a_call_sends_what_clients_have_found_necessary(server: Scripted, provid
     assert "Referer" not in request
 
 
-def test_one_medium_that_is_forbidden_does_not_end_the_sign_in(server: Scripted, provider: Provider) -> None:
-    server.answer(DOWNLOAD, whole("403 Forbidden", b"{}"))
+@pytest.mark.parametrize("status", ["403 Forbidden", "401 Unauthorized"])
+def test_one_medium_that_is_refused_does_not_end_the_sign_in(server: Scripted, provider: Provider, status: str) -> None:
+    server.answer(DOWNLOAD, whole(status, b"{}"))
     with pytest.raises(TransientError, match="though the sign-in is good"):
         provider.resolve(MEDIUM)
     assert provider.authenticate().media_count == 1

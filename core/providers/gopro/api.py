@@ -135,14 +135,14 @@ class GoProApi:
 
     def _ask(self, question: _Question) -> _Object:
         credentials = self._sign_in.current()
-        for attempt in range(_MOST_TOKENS):
+        for _ in range(_MOST_TOKENS):
             try:
                 once = partial(self._once, question, credentials)
                 return retrying(API_CALL, once, sleep=self._sleep, draw=self._draw)
             except _UnreadableError as fault:
                 raise ApiShapeChanged(f"{fault} It stays so.") from None
             except _RefusalError as refused:
-                credentials = self._after_refusal(question, credentials, refused, is_first=attempt == 0)
+                credentials = self._after_refusal(question, credentials, refused)
             except _ServerError as fault:
                 credentials = self._after_server_error(question, credentials, fault)
         raise TransientError(f"{question.what}: {_MOST_TOKENS} tokens in a row were refused, each a new one.")
@@ -169,14 +169,10 @@ class GoProApi:
             raise _UnreadableError(f"{what}: the answer ({status}) is not what such an answer was{reason}.")
         raise _RefusalError(status, reason)
 
-    def _after_refusal(
-        self, question: _Question, credentials: Credentials, refused: _RefusalError, *, is_first: bool
-    ) -> Credentials:
+    def _after_refusal(self, question: _Question, credentials: Credentials, refused: _RefusalError) -> Credentials:
         """The credentials to try next; raises if the refusal is not about them."""
-        if refused.status == requests.codes.unauthorized and (is_first or not question.about_medium):
-            return self._sign_in.renew(credentials)
         if not question.about_medium:
-            if refused.status == requests.codes.forbidden:
+            if refused.status in (requests.codes.unauthorized, requests.codes.forbidden):
                 return self._sign_in.renew(credentials)
             raise ApiShapeChanged(f"{question.what} is not where or what it was ({refused}).")
         # One medium must not end the run: is it the token, the API's version, or this medium alone?
@@ -205,7 +201,8 @@ class GoProApi:
 
     def _credentials_after_check(self, credentials: Credentials) -> Credentials | None:
         """Validate the sign-in on its own endpoint: other credentials if renewed, None if it is good."""
-        self.user()
+        if self._sign_in.current().version == credentials.version:
+            self.user()
         now = self._sign_in.current()
         return now if now.version != credentials.version else None
 
