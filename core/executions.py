@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import ClientError
 
 from core.errors import InvalidInput
-from core.model import Json
+from core.model import Json, format_time
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -44,6 +44,18 @@ class Execution:
     def name(self) -> str:
         """Its name within its state machine."""
         return self.arn.rpartition(":")[2]
+
+    def to_json(self) -> dict[str, Json]:
+        """For scripts."""
+        return {
+            "execution": self.arn,
+            "status": self.status,
+            "started_at": format_time(self.started_at),
+            "ended_at": format_time(self.ended_at),
+            "output": self.output,
+            "error": self.error,
+            "cause": self.cause,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,8 @@ def _library(to: Path | None, stack: str | None, provider: str) -> Library:
             return library_of(tracker.records(provider))
     if stack is None:
         return library_of(())
-    with asking_stack(stack) as (_, _, tracker):
-        return library_of(tracker.records(provider))
+    with asking_stack(stack) as asked:
+        return library_of(asked.tracker.records(provider))
 
 
 def _waiting(library: Library, length: float, videos: float | None, gb: float | None) -> Holding:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_hex
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from filelock import FileLock, Timeout
 
@@ -27,7 +27,9 @@ from core.tracker.sqlite import SqliteTracker
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_stepfunctions import SFNClient
 
+    from core.executions import Execution
     from core.restore import Catalog
     from core.tracker.dynamodb import DynamoTracker
 
@@ -37,12 +39,13 @@ CACHE = DEFAULT_CREDENTIALS.with_name("catalog")
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A backup that is there, to be read."""
+    """A backup that is there, to be read. `newest_run` asks for the run of a stack's workflow that began last."""
 
     place: str
     archive: Archive
     retrieval: Retrieval
     tracker: Callable[[], AbstractContextManager[Tracker]]
+    newest_run: Callable[[], Execution | None] = lambda: None
 
 
 @contextmanager
@@ -65,14 +68,33 @@ def open_backup(to: Path | None, stack: str | None) -> Iterator[Backup]:
 def _stack_backup(stack: str) -> Iterator[Backup]:
     from core.archive.s3 import S3Archive
     from core.archive.s3_retrieval import S3Retrieval
+    from core.executions import Executions
 
-    with asking_stack(stack) as (s3, bucket, tracker):
-        yield Backup(f"s3://{bucket}", S3Archive(s3, bucket), S3Retrieval(s3, bucket), lambda: nullcontext(tracker))
+    with asking_stack(stack) as asked:
+        s3, bucket = asked.s3, asked.bucket
+        executions = Executions(asked.step_functions, asked.state_machine)
+        yield Backup(
+            f"s3://{bucket}",
+            S3Archive(s3, bucket),
+            S3Retrieval(s3, bucket),
+            lambda: nullcontext(asked.tracker),
+            executions.newest if asked.state_machine else lambda: None,
+        )
+
+
+class AskedStack(NamedTuple):
+    """What a stack is asked through: clients, its archive's bucket, its tracker, its workflow."""
+
+    s3: S3Client
+    bucket: str
+    tracker: DynamoTracker
+    step_functions: SFNClient
+    state_machine: str
 
 
 @contextmanager
-def asking_stack(stack: str) -> Iterator[tuple[S3Client, str, DynamoTracker]]:
-    """A client of S3, the archive's bucket and the tracker of a stack."""
+def asking_stack(stack: str) -> Iterator[AskedStack]:
+    """A stack to be asked, with the credentials of this shell."""
     import boto3
     from botocore.config import Config
 
@@ -87,7 +109,8 @@ def asking_stack(stack: str) -> Iterator[tuple[S3Client, str, DynamoTracker]]:
             response_checksum_validation="when_required",  # every byte is held against the catalog
         )
         tracker = DynamoTracker(boto3.client("dynamodb", config=config), outputs.table)
-        yield boto3.client("s3", config=config), outputs.bucket, tracker
+        s3, step_functions = boto3.client("s3", config=config), boto3.client("stepfunctions", config=config)
+        yield AskedStack(s3, outputs.bucket, tracker, step_functions, outputs.state_machine)
 
 
 @contextmanager

@@ -7,9 +7,11 @@ from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import typer
+
 from core.cli.options import AsJson, Folder, ProviderName, StackName
 from core.cli.places import catalog_of, only_process, open_backup
-from core.cli.terminal import answering, out
+from core.cli.terminal import Exit, answering, out
 from core.tracker.sqlite import SqliteTracker
 
 if TYPE_CHECKING:
@@ -23,7 +25,9 @@ def report(
 
     Each run writes what it has touched; this also shows what a run that was killed did not come to. Nothing is fetched
     from the cloud, and no original is read.
+    Exit codes: 0 all is shown, 1 some entries of the catalog cannot be read, others as of sync.
     """
+    from core.cli.restore_view import say_unreadable
     from core.restore import Selection
     from core.sync.publish import publish_anew
 
@@ -31,13 +35,16 @@ def report(
         with only_process(to) if to else nullcontext(), backup.tracker() as tracker:
             if isinstance(tracker, SqliteTracker):
                 tracker.forget_leases()
-            entries = catalog_of(backup, provider).select(Selection())
-            page = publish_anew(entries, provider, tracker, backup.archive, price=_price(stack))
+            selected = catalog_of(backup, provider).select(Selection())
+            page = publish_anew(selected.entries, provider, tracker, backup.archive, price=_price(stack))
         place = backup.archive.location(page)
     if as_json:
-        out.print_json(json.dumps({"page": place, "media": len(entries)}))
+        out.print_json(json.dumps({"page": place, "media": len(selected.entries)}))
     else:
         out.print(place, markup=False, highlight=False, soft_wrap=True)
+    say_unreadable(selected.unreadable)
+    if selected.unreadable:
+        raise typer.Exit(Exit.PARTIAL_FAILURE)
 
 
 def _price(stack: str | None) -> Price | None:

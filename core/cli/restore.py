@@ -44,7 +44,7 @@ def restore(
     it. Nothing is requested or downloaded twice, whatever ended the command before.
     Exit codes: 0 all is here, 1 some could not be had, 5 S3 is still restoring some, others as of sync.
     """
-    from core.cli.restore_view import Progress, print_report, print_situation
+    from core.cli.restore_view import Progress, print_report, print_situation, say_unreadable
     from core.restore import TIERS, Restore, Target, quote, wanted
 
     with answering(provider), open_backup(to, stack) as backup, Progress(err, quiet=as_json) as progress:
@@ -54,7 +54,9 @@ def restore(
         selection = _selection(since, until, media_id, name, camera)
         if selection.is_everything != everything:
             raise InvalidInput("Say what to restore: --all, or some of --since, --until, --media-id, --name, --camera.")
-        originals = wanted(catalog_of(backup, provider).select(selection))
+        selected = catalog_of(backup, provider).select(selection)
+        say_unreadable(selected.unreadable)
+        originals = wanted(selected.entries)
         if not originals:
             raise InvalidInput(f"Nothing in {backup.place} is selected. See what there is: cloud-sync ls")
         driver = Restore(backup.retrieval, Target(into), tier=tier, days=days, workers=workers, watcher=progress)
@@ -72,10 +74,10 @@ def restore(
         with only_process(into):
             report = driver.carry_out(situation, wait_seconds=every * 60 if wait else None)
     if as_json:
-        out.print_json(json.dumps(report.to_json()))
+        out.print_json(json.dumps(report.to_json() | {"catalog_unreadable": selected.unreadable}))
     else:
         print_report(out, report, into)
-    if report.troubles:
+    if report.troubles or selected.unreadable:
         raise typer.Exit(Exit.PARTIAL_FAILURE)
     raise typer.Exit(Exit.WAITING if report.counts["waiting"] else Exit.OK)
 
@@ -91,16 +93,22 @@ def list_media(
     camera: Cameras = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what is archived, from the catalog."""
-    from core.cli.restore_view import entry_json, print_entries
+    """List what is archived, from the catalog.
+
+    Exit codes: 0 this is all, 1 some entries of the catalog cannot be read, others as of sync.
+    """
+    from core.cli.restore_view import entry_json, print_entries, say_unreadable
 
     with answering(provider), open_backup(to, stack) as backup:
         selection = _selection(since, until, media_id, name, camera)
-        entries = catalog_of(backup, provider).select(selection)
+        selected = catalog_of(backup, provider).select(selection)
     if as_json:
-        sys.stdout.write(json.dumps([entry_json(one) for one in entries], indent=1) + "\n")
+        sys.stdout.write(json.dumps([entry_json(one) for one in selected.entries], indent=1) + "\n")
     else:
-        print_entries(sys.stdout, entries)
+        print_entries(sys.stdout, selected.entries)
+    say_unreadable(selected.unreadable)
+    if selected.unreadable:
+        raise typer.Exit(Exit.PARTIAL_FAILURE)
 
 
 def show(
@@ -127,16 +135,18 @@ def show(
 def status(
     to: Folder = None, stack: StackName = None, provider: ProviderName = "gopro", as_json: AsJson = False
 ) -> None:
-    """Say how the backup stands: media by status, bytes, what failed or waits, and the last run."""
+    """Say how the backup stands: media by status, bytes, what failed or waits, the last report and the last run."""
     from core.cli.restore_view import print_standing
     from core.restore import standing
 
     with answering(provider), open_backup(to, stack) as backup, backup.tracker() as tracker:
         told = standing(tracker, backup.archive, backup.retrieval, provider)
+        newest = backup.newest_run()
     if as_json:
-        out.print_json(json.dumps(told.to_json()))
+        execution = {"newest_execution": newest and newest.to_json()} if stack else {}
+        out.print_json(json.dumps(told.to_json() | execution))
     else:
-        print_standing(out, told, backup.place)
+        print_standing(out, told, newest, backup.place)
 
 
 def _selection(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,8 +17,25 @@ from rich.table import Table
 from core import prices
 from core.archive.catalog import Entry
 from core.archive.retrieval import Held, State
+from core.cli.terminal import say
 from core.model import Json, Record, Stored, format_time, printable
-from core.restore import Outcome, Quote, Report, Result, Situation, Standing, Watcher, camera_of, duration, moment_of
+from core.restore import (
+    HOW_TO_MEND,
+    LastRun,
+    Outcome,
+    Quote,
+    Report,
+    Result,
+    Situation,
+    Standing,
+    Watcher,
+    camera_of,
+    duration,
+    moment_of,
+)
+
+if TYPE_CHECKING:
+    from core.executions import Execution
 
 _TOLD = 20
 
@@ -256,19 +273,19 @@ _STATES = {
 }
 
 
-def print_standing(console: Console, standing: Standing, place: str) -> None:
-    """How a backup stands."""
+def print_standing(console: Console, standing: Standing, newest: Execution | None, place: str) -> None:
+    """How a backup stands; `newest` is the run of a stack that began last, whatever it came to."""
     table = Table(title=escape(place), title_justify="left", show_header=False)
     table.add_row("archived", f"{standing.originals:,} originals, {standing.length:,} bytes")
     for name, count in standing.media.items():
         if count:
             table.add_row(name, f"{count:,} media")
-    if run := standing.last_run:
-        report = run.report
-        table.add_row("last run", f"{report.get('run_id')}: {report.get('status')}, {format_time(run.ended_at)}")
-    else:
-        table.add_row("last run", "none yet")
+    table.add_row("last report", escape(printable(_reported(standing.last_run))))
+    if newest:
+        table.add_row("last run", escape(printable(_ran(newest))))
     console.print(table)
+    if newest and newest.cause:
+        _line(console, f"the last run failed: {newest.cause}")
     for one in standing.failed[:_TOLD]:
         _line(console, f"failed: {one.filename or one.media_id} ({one.media_id}): {one.error}")
     for one in standing.waiting[:_TOLD]:
@@ -281,6 +298,25 @@ def print_standing(console: Console, standing: Standing, place: str) -> None:
         console.print(f"… and {hidden:,} more; --json lists them all.")
     if standing.is_lost:
         _line(console, "The tracker knows nothing of what is archived. Rebuild it: cloud-sync reindex")
+
+
+def _reported(run: LastRun | None) -> str:
+    if run is None:
+        return "none yet"
+    return f"{run.report.get('run_id')}: {run.report.get('status')}, {format_time(run.ended_at)}"
+
+
+def _ran(run: Execution) -> str:
+    moment = format_time(run.ended_at) or f"since {format_time(run.started_at)}"
+    return f"{run.name}: {run.output.get('status') or run.error or run.status}, {moment}"
+
+
+def say_unreadable(places: Sequence[str]) -> None:
+    """Name the catalog entries that cannot be read, and what to do."""
+    for place in places[:_TOLD]:
+        say(printable(f"{place} cannot be read; what it tells of is left out. {HOW_TO_MEND}"))
+    if len(places) > _TOLD:
+        say(f"… and {len(places) - _TOLD:,} more entries of the catalog.")
 
 
 def _line(console: Console, text: str) -> None:

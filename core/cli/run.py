@@ -15,7 +15,7 @@ from core.cli.places import telling_errors_of_aws
 from core.cli.terminal import Exit, answering, err, out, say
 from core.cli.view import RunProgress, print_summary
 from core.errors import CloudSyncError, InvalidInput
-from core.model import format_time, printable
+from core.model import printable
 from core.sync.request import SyncRequest
 from core.sync.summarize import Summary
 
@@ -135,7 +135,7 @@ def _end(runs: _Runs, arn: str, no_wait: bool, as_json: bool) -> None:
     """Follow a run, say what it came to, and end with its exit code."""
     execution = runs.executions.look(arn) if no_wait else _follow(runs, arn, as_json)
     if as_json:
-        out.print_json(json.dumps(_json(execution)))
+        out.print_json(json.dumps(execution.to_json()))
     elif execution.status == "SUCCEEDED":
         print_summary(out, Summary.from_json(execution.output), runs.place)
     elif execution.status == "RUNNING":
@@ -159,18 +159,6 @@ def _follow(runs: _Runs, arn: str, as_json: bool) -> Execution:
     except (ClientError, BotoCoreError) as error:
         code = error.response["Error"].get("Code") if isinstance(error, ClientError) else type(error).__name__
         raise CloudSyncError(f"AWS no longer tells of the run ({code}). {again}") from None
-
-
-def _json(execution: Execution) -> dict[str, object]:
-    return {
-        "execution": execution.arn,
-        "status": execution.status,
-        "started_at": format_time(execution.started_at),
-        "ended_at": format_time(execution.ended_at),
-        "output": execution.output,
-        "error": execution.error,
-        "cause": execution.cause,
-    }
 
 
 def _exit_code(execution: Execution) -> Exit:

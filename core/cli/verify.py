@@ -88,9 +88,9 @@ def _verifier(to: Path | None, stack: str | None, counter: Counter) -> Iterator[
         from core.archive.s3 import S3Archive
         from core.archive.s3_inventory import S3Inventory
 
-        with asking_stack(stack) as (s3, bucket, tracker_of_stack):
-            archive_of_stack = S3Archive(s3, bucket)
-            inventory = S3Inventory(s3, bucket, archive_of_stack)
-            yield Verifier(tracker_of_stack, archive_of_stack, inventory, progress=counter)
+        with asking_stack(stack) as asked:
+            archive_of_stack = S3Archive(asked.s3, asked.bucket)
+            inventory = S3Inventory(asked.s3, asked.bucket, archive_of_stack)
+            yield Verifier(asked.tracker, archive_of_stack, inventory, progress=counter)
     else:
         raise InvalidInput("Name one backup: a folder with --to, or a deployed stack with --stack.")

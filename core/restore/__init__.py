@@ -3,14 +3,16 @@
 from core.restore.cache import Cache
 from core.restore.quote import TIERS, Quote, duration, quote
 from core.restore.restore import Outcome, Report, Restore, Result, Situation, Watcher
-from core.restore.select import Catalog, Selection, camera_of, first_day, last_day, moment_of, wanted
-from core.restore.standing import Standing, standing
+from core.restore.select import HOW_TO_MEND, Catalog, Selection, camera_of, first_day, last_day, moment_of, wanted
+from core.restore.standing import LastRun, Standing, standing
 from core.restore.target import Target
 
 __all__ = [
+    "HOW_TO_MEND",
     "TIERS",
     "Cache",
     "Catalog",
+    "LastRun",
     "Outcome",
     "Quote",
     "Report",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,6 +17,9 @@ from core.archive.retrieval import Retrieval
 from core.errors import InvalidInput
 from core.model import Medium, Stored, parse_time, printable
 from core.restore.cache import Cache
+
+#: What to do about a catalog entry that cannot be read.
+HOW_TO_MEND = "`cloud-sync verify --repair` mends it."
 
 #: Catalog entries that are read at once.
 _AT_ONCE = 32
@@ -99,6 +102,14 @@ def camera_of(medium: Medium) -> str:
     return told if isinstance(told, str) else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """The entries that were selected, the oldest first, and where those stand that cannot be read."""
+
+    entries: list[Entry]
+    unreadable: list[str]
+
+
 class Catalog:
     """The catalog of one provider in an archive. `cache` keeps what was read of it."""
 
@@ -108,17 +119,19 @@ class Catalog:
         self._provider = provider
         self._cache = cache
 
-    def select(self, selection: Selection) -> list[Entry]:
-        """The entries that are selected, the oldest first, each with those originals alone that are.
+    def select(self, selection: Selection) -> Selected:
+        """The entries that are selected, each with those originals alone that are.
 
-        `InvalidInput` if an entry cannot be read or an id is not there: nothing is left out without a word.
+        An entry that cannot be read keeps no other from being had; whether it would be selected is unknown.
+        `InvalidInput` if that or nothing is there of an id that is asked for.
         """
+        unreadable: list[str] = []
         if selection.media_ids:
             entries = [self.entry(one) for one in dict.fromkeys(selection.media_ids)]
         else:
-            entries = self._all()
+            entries = list(self._readable(unreadable))
         found = [Entry(one.medium, one.archived_at, one.missing, selection.of(one)) for one in entries]
-        return sorted((one for one in found if one.originals), key=_order)
+        return Selected(sorted((one for one in found if one.originals), key=_order), sorted(unreadable))
 
     def entry(self, media_id: str) -> Entry:
         """The entry of one medium; `InvalidInput` if there is none."""
@@ -130,9 +143,19 @@ class Catalog:
                 f"Nothing of {printable(media_id)} is archived. What is: cloud-sync ls; what waits or failed: "
                 "cloud-sync status."
             ) from None
-        return self._parsed(key, text)
+        try:
+            return Entry.from_lines([text.encode()])
+        except InvalidInput as error:
+            raise InvalidInput(f"{self._archive.location(key)}: {error} {HOW_TO_MEND}") from None
 
-    def _all(self) -> list[Entry]:
+    def _readable(self, unreadable: list[str]) -> Iterator[Entry]:
+        for key, text in self._texts().items():
+            try:
+                yield Entry.from_lines([text.encode()])
+            except InvalidInput:
+                unreadable.append(self._archive.location(key))
+
+    def _texts(self) -> dict[str, str]:
         listed = self._retrieval.documents(catalog_prefix(self._provider))
         tags = {one.key: one.tag for one in listed if one.key.endswith(".json")}
         kept = self._cache.load() if self._cache else {}
@@ -142,18 +165,10 @@ class Catalog:
             texts |= zip(unread, pool.map(self._text, unread), strict=True)
         if self._cache and (unread or kept.keys() != tags.keys()):
             self._cache.save({key: (tag, texts[key]) for key, tag in tags.items()})
-        return [self._parsed(key, text) for key, text in texts.items()]
+        return texts
 
     def _text(self, key: str) -> str:
         return b"".join(self._archive.read_document(key)).decode("utf-8", "replace")
-
-    def _parsed(self, key: str, text: str) -> Entry:
-        try:
-            return Entry.from_lines([text.encode()])
-        except InvalidInput as error:
-            raise InvalidInput(
-                f"{self._archive.location(key)}: {error} `cloud-sync verify --repair` mends it."
-            ) from None
 
 
 def wanted(entries: Sequence[Entry]) -> list[Wanted]:

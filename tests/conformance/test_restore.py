@@ -311,15 +311,18 @@ def test_the_catalog_tells_what_is_archived_the_oldest_first(there: Store) -> No
     for number, media_id in enumerate(("b", "a", "c")):
         store(there.archive, Film(media_id, captured_at=datetime(2026, 3, number + 1, tzinfo=UTC), lengths=(10,)))
     store(there.archive, Film("unknown", captured_at=None, lengths=(10,)))
-    assert [one.medium.media_id for one in there.catalog().select(Selection())] == ["b", "a", "c", "unknown"]
+    assert [one.medium.media_id for one in there.catalog().select(Selection()).entries] == ["b", "a", "c", "unknown"]
     assert not there.retrieval.opened
 
 
-def test_an_entry_that_cannot_be_read_is_told_and_not_left_out(there: Store) -> None:
+def test_an_entry_that_cannot_be_read_is_told_and_keeps_no_other_from_being_had(there: Store) -> None:
     store(there.archive, FILM)
     there.archive.put_document(catalog_key("gopro", "broken"), b"{")
-    with pytest.raises(InvalidInput, match=r"broken\.json"):
-        there.catalog().select(Selection())
+    selected = there.catalog().select(Selection())
+    assert [one.medium.media_id for one in selected.entries] == [FILM.media_id]
+    assert selected.unreadable == [there.archive.location(catalog_key("gopro", "broken"))]
+    with pytest.raises(InvalidInput, match=r"broken\.json: .*verify --repair"):
+        there.catalog().select(Selection(media_ids=("broken",)))
 
 
 def test_an_id_that_is_not_there_is_told(there: Store) -> None:

@@ -32,7 +32,7 @@ ALLOWED = {
     "core.cli.view": FLAT | {"core.executions", "core.sync", "core.verify"},
     "core.cli.paste": set[str](),
     "core.restore": FLAT | {"core.archive", "core.tracker"},
-    "core.cli.restore_view": FLAT | {"core.archive", "core.restore"},
+    "core.cli.restore_view": FLAT | {"core.archive", "core.executions", "core.restore"},
     "core.doctor": FLAT
     | {"core.credentials", "core.executions", "core.providers", "core.stacks", "core.sync", "core.tracker"},
     "core.cost": FLAT | {"core.archive", "core.transfer"},

@@ -120,6 +120,21 @@ def test_a_damaged_file_of_the_backup_is_told_by_name_and_exit_code(tmp_path: Pa
     ]
 
 
+def test_a_broken_entry_of_the_catalog_keeps_no_other_medium_from_coming_back(
+    tmp_path: Path, shell: Shell, backup: Path
+) -> None:
+    (backup / "catalog/gopro/spring.json").write_text("{")
+    code, printed, said = shell.run("ls", "--to", backup)
+    assert (code, "autumn" in printed, "spring" in printed) == (1, True, False)
+    assert (
+        "catalog/gopro/spring.json cannot be read; what it tells of is left out. `cloud-sync verify --repair`" in said
+    )
+    told = shell.told("restore", "--to", backup, "--into", tmp_path / "back", "--all", code=1)
+    assert (told["restored"], told["troubles"]) == (1, [])
+    assert told["catalog_unreadable"] == [str(backup / "catalog/gopro/spring.json")]
+    assert shell.told("report", "--to", backup, code=1)["media"] == 1
+
+
 def test_a_restore_that_is_interrupted_says_so_and_goes_on(tmp_path: Path, shell: Shell) -> None:
     backup, into = tmp_path / "backup", tmp_path / "back"
     store_all(FolderArchive(backup), [Film(f"film{number}", lengths=(3_000_000,)) for number in range(80)], workers=1)

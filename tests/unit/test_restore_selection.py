@@ -162,7 +162,7 @@ def test_an_entry_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None
     def listed() -> list[str]:
         cache = Cache(tmp_path / "cache" / "catalog.jsonl")
         catalog = Catalog(archive, FolderRetrieval(tmp_path / "backup"), "gopro", cache)
-        return [one.medium.filename for one in catalog.select(Selection())]
+        return [one.medium.filename for one in catalog.select(Selection()).entries]
 
     assert len(listed()) == 5
     assert archive.reads == 5
@@ -182,5 +182,5 @@ def test_a_cache_that_cannot_be_read_or_written_costs_only_time(tmp_path: Path) 
     broken.write_text('["catalog/gopro/film.json", "tag"')
     for path in (broken, tmp_path / "backup/catalog/gopro/film.json/nowhere"):
         catalog = Catalog(archive, FolderRetrieval(tmp_path / "backup"), "gopro", Cache(path))
-        assert len(catalog.select(Selection())) == 1
+        assert len(catalog.select(Selection()).entries) == 1
     assert broken.stat().st_mode & 0o777 == 0o600

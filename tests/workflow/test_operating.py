@@ -234,6 +234,8 @@ def test_the_exit_code_is_that_of_the_outcome(stack: Stack, cloud: GoProCloud) -
     rejected = run(stack, SCRIPT, "--stack", stack.name)
     assert rejected.code == 3
     assert "FAILED CredentialsRejected" in rejected.out
+    standing = run(stack, sys.executable, "-m", "core", "status", "--stack", stack.name)
+    assert "the last run failed: The stored credentials for gopro are refused" in standing.out
     count = len(executions(stack))
     for malformed in ("{", '{"max_items": 0}', '{"full-scan": true}'):
         refused = run(stack, SCRIPT, "--stack", stack.name, "--input", malformed)
