@@ -38,6 +38,11 @@ def format_time(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z") if moment else None
 
 
+def counted(number: int, one: str, more: str | None = None) -> str:
+    """A number with its noun: 1 medium, 1,204 media."""
+    return f"{number:,} {one if number == 1 else more or one + 's'}"
+
+
 def printable(text: str) -> str:
     """Text for people's eyes: without what could steer a terminal or break a line."""
     return "".join(character if character.isprintable() else "�" for character in text)

@@ -14,7 +14,7 @@ from core.cli.terminal import answering, say
 from core.credentials.browser import Browser, read_browser
 from core.credentials.paste import read_paste
 from core.errors import InvalidInput
-from core.model import Account, Json, printable, utc_now
+from core.model import Account, Json, counted, printable, utc_now
 from core.providers import registry
 from core.providers.base import ProviderSettings
 
@@ -46,6 +46,8 @@ def auth_main(
         if any(source and source.name == "COMMANDLINE" for source in sources):
             raise typer.BadParameter(f"Put the options behind the command: auth {context.invoked_subcommand} …")
         return
+    if check and (then_sync or profile is not None):
+        raise typer.BadParameter("--then-sync and --profile go with --from-browser.")
     if check == (from_browser is not None):
         raise typer.BadParameter("Give one of --check and --from-browser, or a command: login, set.")
     with answering("gopro"), credentials_place(credentials, stack, api_url) as place:
@@ -124,8 +126,8 @@ def _sign_in(place: CredentialsPlace, document: dict[str, Json]) -> None:
 
 def _size_of(account: Account) -> str:
     told = [f"account {printable(account.user_id)}" if account.user_id else ""]
-    told += [f"{account.media_count:,} media" if account.media_count is not None else ""]
-    told += [f"{account.total_length:,} bytes" if account.total_length is not None else ""]
+    told += [counted(account.media_count, "medium", "media") if account.media_count is not None else ""]
+    told += [counted(account.total_length, "byte") if account.total_length is not None else ""]
     return ", ".join(filter(None, told))
 
 

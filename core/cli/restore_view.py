@@ -18,7 +18,7 @@ from core import prices
 from core.archive.catalog import Entry
 from core.archive.retrieval import Held, State
 from core.cli.terminal import say
-from core.model import Json, Record, Stored, format_time, printable
+from core.model import Json, Record, Stored, counted, format_time, printable
 from core.restore import (
     HOW_TO_MEND,
     LastRun,
@@ -69,7 +69,7 @@ class Progress(Watcher):
 
     def requested(self, count: int) -> None:
         """Say how many."""
-        self._say(f"S3 was asked to restore {count:,} objects")
+        self._say(f"S3 was asked to restore {counted(count, 'object')}")
 
     def started(self, stored: Stored, arrived: int) -> None:
         """Add the file's bar."""
@@ -94,7 +94,7 @@ class Progress(Watcher):
     def waiting(self, count: int, seconds: float) -> None:
         """Say for how many, and until when."""
         self._bars.stop()
-        self._say(f"S3 is restoring {count:,} objects; the next look is in {seconds / 60:g} minutes")
+        self._say(f"S3 is restoring {counted(count, 'object')}; the next look is in {seconds / 60:g} minutes")
 
     def _say(self, line: str) -> None:
         if not self._quiet:
@@ -131,7 +131,7 @@ _GROUPS = {
 def _print_price(console: Console, price: Quote) -> None:
     lines = []
     if price.objects:
-        classes = ", ".join(f"{count:,} of {name}" for name, count in sorted(price.objects.items()))
+        classes = ", ".join(f"{number:,} of {name}" for name, number in sorted(price.objects.items()))
         lines += [
             f"{price.tier} restore ({classes}): ready within {duration(price.hours)}, kept for {price.days} days",
             f"  ${price.requests:,.2f} requests, ${price.retrieval:,.2f} retrieval, ${price.copies:,.2f} copies",
@@ -149,8 +149,8 @@ def print_report(console: Console, report: Report, into: Path) -> None:
     """What a restore came to."""
     table = Table(title=f"Restored into {escape(str(into))}", title_justify="left", show_header=False)
     for outcome in Outcome:
-        if count := report.counts[outcome.value]:
-            table.add_row(_OUTCOMES[outcome], f"{count:,} objects", f"{report.length(outcome):,} bytes")
+        if number := report.counts[outcome.value]:
+            table.add_row(_OUTCOMES[outcome], counted(number, "object"), counted(report.length(outcome), "byte"))
     console.print(table)
     for one in report.troubles[:_TOLD]:
         console.print(_trouble(one), markup=False, highlight=False, soft_wrap=True)
@@ -196,7 +196,8 @@ def print_entries(stream: TextIO, entries: Sequence[Entry]) -> None:
         numbers = (text.rjust(width) for text, width in zip(row[5:], widths[5:], strict=True))
         stream.write("  ".join((*texts, *numbers)) + "\n")
     total = sum(one.length for one in entries)
-    stream.write(f"{len(entries):,} media, {sum(len(one.originals) for one in entries):,} originals, {total:,} bytes\n")
+    originals = counted(sum(len(one.originals) for one in entries), "original")
+    stream.write(f"{counted(len(entries), 'medium', 'media')}, {originals}, {counted(total, 'byte')}\n")
 
 
 def _row(entry: Entry) -> tuple[str, ...]:
@@ -276,10 +277,10 @@ _STATES = {
 def print_standing(console: Console, standing: Standing, newest: Execution | None, place: str) -> None:
     """How a backup stands; `newest` is the run of a stack that began last, whatever it came to."""
     table = Table(title=escape(place), title_justify="left", show_header=False)
-    table.add_row("archived", f"{standing.originals:,} originals, {standing.length:,} bytes")
-    for name, count in standing.media.items():
-        if count:
-            table.add_row(name, f"{count:,} media")
+    table.add_row("archived", f"{counted(standing.originals, 'original')}, {counted(standing.length, 'byte')}")
+    for name, number in standing.media.items():
+        if number:
+            table.add_row(name, counted(number, "medium", "media"))
     table.add_row("last report", escape(printable(_reported(standing.last_run))))
     if newest:
         table.add_row("last run", escape(printable(_ran(newest))))

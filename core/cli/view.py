@@ -23,7 +23,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from core.model import Medium, printable
+from core.model import Medium, counted, printable
 from core.sync.local import Observer
 from core.sync.outcomes import NotReady, TransferOutcome, Transferred
 from core.sync.plan import Plan
@@ -115,7 +115,8 @@ class Progress(Observer):
                 self._bars.update(self._whole, description=f"{self._done}/{self._new} media")
         match outcome:
             case Transferred():
-                self._say(f"{_name(medium)}: {outcome.originals} originals, {outcome.length:,} bytes, verified")
+                what = f"{counted(outcome.originals, 'original')}, {counted(outcome.length, 'byte')}"
+                self._say(f"{_name(medium)}: {what}, verified")
                 if outcome.damage:
                     self._say(f"{_name(medium)}: damaged before it came here: {outcome.damage}")
             case NotReady():
@@ -229,12 +230,15 @@ def print_summary(console: Console, summary: Summary, to: Path | str) -> None:
     """What a sync came to."""
     table = Table(title=f"Run {summary.run_id}: {summary.status}", title_justify="left", show_header=False)
     rows = [
-        ("in the library", f"{summary.discovered:,} media"),
-        ("new", f"{summary.new:,} media"),
-        ("completed", f"{summary.completed:,} media{', every byte verified' if summary.completed else ''}"),
-        ("failed", f"{summary.failed:,} media"),
-        ("waiting", f"{summary.pending:,} media"),
-        *([("gone", f"{summary.source_gone:,} media")] if summary.source_gone else []),
+        ("in the library", counted(summary.discovered, "medium", "media")),
+        ("new", counted(summary.new, "medium", "media")),
+        (
+            "completed",
+            counted(summary.completed, "medium", "media") + (", every byte verified" if summary.completed else ""),
+        ),
+        ("failed", counted(summary.failed, "medium", "media")),
+        ("waiting", counted(summary.pending, "medium", "media")),
+        *([("gone", counted(summary.source_gone, "medium", "media"))] if summary.source_gone else []),
         ("transferred", f"{summary.bytes_transferred:,} bytes in {summary.duration_seconds:,.1f} s"),
         ("archive", str(to)),
     ]

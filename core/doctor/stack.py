@@ -14,7 +14,7 @@ from core.credentials.base import HOW_TO_RENEW, CredentialStore
 from core.doctor.check import Check, Level
 from core.errors import CloudSyncError
 from core.executions import RUNNING, Execution, Executions
-from core.model import utc_now
+from core.model import counted, utc_now
 from core.providers.base import Provider
 from core.stacks import Deployed
 from core.sync.check_credentials import look
@@ -142,13 +142,13 @@ class StackDoctor:
         sqs = self._session.client("sqs")
         url = sqs.get_queue_url(QueueName=queue)["QueueUrl"]
         told = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["ApproximateNumberOfMessages"])
-        count = int(told["Attributes"]["ApproximateNumberOfMessages"])
-        if not count:
+        missed = int(told["Attributes"]["ApproximateNumberOfMessages"])
+        if not missed:
             return Check(part, Level.OK, "every start that was due has happened")
         return Check(
             part,
             Level.PROBLEM,
-            f"{count} starts did not happen; why stands in the queue {queue}",
+            f"{counted(missed, 'start')} did not happen; why stands in the queue {queue}",
             f"Read and purge it, then: cloud-sync run --stack {self._stack.name}",
         )
 
@@ -208,7 +208,7 @@ class StackDoctor:
         topic = self._stack.outputs["AlertTopicArn"]
         told = self._session.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
         confirmed, pending = int(told["SubscriptionsConfirmed"]), int(told["SubscriptionsPending"])
-        saw = f"{confirmed} subscriptions are confirmed, {pending} are not"
+        saw = f"{counted(confirmed, 'subscription')} confirmed, {pending} not"
         if pending:
             return Check(part, Level.PROBLEM, saw, "Follow the link in the mail that AWS sent, or have it sent again.")
         if not confirmed:

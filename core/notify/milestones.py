@@ -15,7 +15,7 @@ from typing import Literal, Self
 from core import prices
 from core.cost import Estimate, Holding, Workload, estimate
 from core.errors import TransientError
-from core.model import Json, format_time
+from core.model import Json, counted, format_time
 from core.sync.notify import Notification, compose
 from core.sync.request import Run
 from core.sync.summarize import Summary
@@ -177,7 +177,8 @@ def about_first_success(ledger: Ledger, summary: Summary, run: Run, place: str) 
     rest = "; what is not here yet comes with the next runs" if ledger.media < summary.discovered else ""
     lines = [
         "What happened: the backup works. The store confirmed length and checksum of each original of these media.",
-        f"Archived: {ledger.media:,} media, {ledger.moved:,} bytes   in the library: {summary.discovered:,}",
+        f"Archived: {counted(ledger.media, 'medium', 'media')}, {ledger.moved:,} bytes",
+        f"In the library: {counted(summary.discovered, 'medium', 'media')}",
         f"Where: {place}",
         f"What to do: nothing{rest}.",
         "",
@@ -190,7 +191,7 @@ def about_first_success(ledger: Ledger, summary: Summary, run: Run, place: str) 
         "discovered": summary.discovered,
         "place": place,
     }
-    headline = f"the first backup is done, {_counted(ledger.media, 'media', 'medium')} archived"
+    headline = f"the first backup is done, {counted(ledger.media, 'medium', 'media')} archived"
     return compose("first_success", headline, lines, details, run)
 
 
@@ -200,14 +201,14 @@ def about_month(name: str, ledger: Ledger, run: Run, now: datetime) -> Notificat
     idle = [one for one in _months_between(name, _month(now)) if one not in ledger.months]
     usd = round(_reckoned(month, ledger).usd(0), 2)
     lines = [
-        f"What happened: in {title} {_counted(month.runs, 'runs', 'run')} came to the end, {month.nothing_new} of them "
-        f"without anything new. {_counted(month.media, 'media', 'medium')} came, {month.moved:,} bytes.",
+        f"What happened: in {title} {counted(month.runs, 'run')} came to the end, {month.nothing_new} of them "
+        f"without anything new. {counted(month.media, 'medium', 'media')} came, {month.moved:,} bytes.",
         f"What to do: {_what_to_do(month, idle)}",
         "",
         f"Left by the last of them, {month.ended_at[:16].replace('T', ' ')} UTC: failed {month.failed}, "
         f"waiting {month.pending}, in the library {month.discovered:,}",
         f"Runs that left failures, or failed: {month.troubled}   runs that did not come to their end are not counted",
-        f"Archived by all runs together: {ledger.media:,} media, {ledger.moved:,} bytes",
+        f"Archived by all runs together: {counted(ledger.media, 'medium', 'media')}, {ledger.moved:,} bytes",
         f"Estimated cost of the month: ${usd:,.2f}, by list prices of {prices.REGION} ({prices.AS_OF}) and the "
         "template's defaults; `cloud-sync cost` says how that comes about.",
     ]
@@ -220,7 +221,7 @@ def about_month(name: str, ledger: Ledger, run: Run, now: datetime) -> Notificat
         "total": {"media": ledger.media, "bytes": ledger.moved},
         "estimated_usd": usd,
     }
-    came = f"{_counted(month.media, 'media', 'medium')} archived" if month.media else "nothing new"
+    came = f"{counted(month.media, 'medium', 'media')} archived" if month.media else "nothing new"
     failed = f", {month.failed} failed" if month.failed else ""
     return compose("monthly_summary", f"{title}, {came}{failed}", lines, details, run)
 
@@ -237,10 +238,6 @@ def _reckoned(month: Month, ledger: Ledger) -> Estimate:
     before = Holding(max(0, ledger.media - month.media), max(0, ledger.moved - month.moved))
     length = month.moved / month.media if month.media else 0
     return estimate(Workload(month.media, length, months=1, archived=before))
-
-
-def _counted(number: int, many: str, one: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def _month(moment: datetime) -> str:

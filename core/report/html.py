@@ -58,11 +58,6 @@ def size(length: float) -> str:
     return f"{length:,.1f} TB"
 
 
-def count(number: int, one: str, more: str | None = None) -> str:
-    """A number with its noun: 1 medium, 1,204 media."""
-    return f"{number:,} {one if number == 1 else more or one + 's'}"
-
-
 def when(moment: datetime | None) -> str:
     """A time for people, in UTC."""
     return f"{moment:%Y-%m-%d %H:%M} UTC" if moment else "no date"

@@ -9,9 +9,9 @@ from itertools import groupby
 from urllib.parse import quote
 
 from core.archive.keys import LATEST_PAGE, gallery_prefix, report_page_key, safe_id, thumbnails_prefix
-from core.model import parse_time
+from core.model import counted, parse_time
 from core.report.charts import curve
-from core.report.html import Element, count, el, name_of, page, reason_of, size, span, when
+from core.report.html import Element, el, name_of, page, reason_of, size, span, when
 from core.report.ledger import Ledger, Line, Month
 from core.report.model import Item, Note, Told
 
@@ -62,7 +62,7 @@ def month_page(provider: str, month: str, items: Sequence[Item], pictures: Colle
             "main",
             _top(provider, "../../", "Gallery"),
             el("h1", month_name(month)),
-            el("p", f"{count(len(items), 'medium', 'media')}, {size(length)}", class_="soft"),
+            el("p", f"{counted(len(items), 'medium', 'media')}, {size(length)}", class_="soft"),
             el("section", el("div", *tiles, class_="tiles"), _rest(len(items) - MOST_TILES)),
             _foot(),
         ),
@@ -77,7 +77,7 @@ def gallery_page(provider: str, ledger: Ledger) -> bytes:
         heading = year if year != "0000" else "No date"
         sections.append(el("section", el("h2", heading), el("div", *cards, class_="tiles")))
     total = ledger.total
-    told = f"{count(total.media, 'medium', 'media')}, {size(total.length)}, {count(total.pictures, 'picture')}"
+    told = f"{counted(total.media, 'medium', 'media')}, {size(total.length)}, {counted(total.pictures, 'picture')}"
     return page(
         "Gallery · Cloud Sync",
         el("main", _top(provider, "../../", ""), el("h1", "Gallery"), el("p", told, class_="soft"), *sections, _foot()),
@@ -127,11 +127,11 @@ def _cause(told: Told) -> Element | None:
     lines = [reason_of(told.cause)] if told.cause else []
     if told.unseen:
         lines.append(
-            f"{count(told.unseen, 'medium', 'media')} of the library could not be seen: the listing was not proved "
+            f"{counted(told.unseen, 'medium', 'media')} of the library could not be seen: the listing was not proved "
             "whole. The next run looks again."
         )
     if gone := told.gone - len(told.lost):
-        lines.append(f"{count(gone, 'medium', 'media')} had gone from the library before they came.")
+        lines.append(f"{counted(gone, 'medium', 'media')} had gone from the library before they came.")
     return el("section", *(el("p", one) for one in lines), class_="alert") if lines else None
 
 
@@ -162,7 +162,7 @@ def _came(told: Told) -> Element | None:
             "li",
             el("span", name_of(one.name), class_="name", dir="auto"),
             el("span", size(one.length), class_="much"),
-            el("span", f"{when(one.moment)}, {count(one.originals, 'original')}", class_="why"),
+            el("span", f"{when(one.moment)}, {counted(one.originals, 'original')}", class_="why"),
         )
         for one in rest
     ]
@@ -189,7 +189,7 @@ def _tile(item: Item, address: str) -> Element:
         el("span", frame, class_="frame"),
         el("span", name_of(item.name), class_="name", dir="auto"),
         el("span", when(item.moment).removesuffix(" UTC"), class_="small"),
-        el("span", f"{size(item.length)}, {count(item.originals, 'original')}", class_="small"),
+        el("span", f"{size(item.length)}, {counted(item.originals, 'original')}", class_="small"),
         class_="tile",
     )
 
@@ -213,7 +213,7 @@ def _month_card(provider: str, name: str, month: Month) -> Element:
         "a",
         el("span", frame, class_="frame"),
         el("span", month_name(name), class_="name"),
-        el("span", f"{count(month.media, 'medium', 'media')}, {size(month.length)}", class_="small"),
+        el("span", f"{counted(month.media, 'medium', 'media')}, {size(month.length)}", class_="small"),
         class_="tile",
         href=f"{name}.html",
     )
@@ -244,12 +244,12 @@ def _months(provider: str, ledger: Ledger, up: str) -> Element | None:
         el(
             "a",
             el("b", month_name(name)),
-            el("span", f"{count(ledger.months[name].media, 'medium', 'media')}, {size(ledger.months[name].length)}"),
+            el("span", f"{counted(ledger.months[name].media, 'medium', 'media')}, {size(ledger.months[name].length)}"),
             href=f"{up}{gallery_prefix(provider)}{name}.html",
         )
         for name in names[:_MONTHS_SHOWN]
     ]
-    way = el("a", f"All {count(len(names), 'month')}", href=f"{up}{gallery_prefix(provider)}index.html")
+    way = el("a", f"All {counted(len(names), 'month')}", href=f"{up}{gallery_prefix(provider)}index.html")
     return el("section", el("h2", "Gallery"), el("div", *cards, class_="months"), el("p", way))
 
 

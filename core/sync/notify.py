@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from core.model import Json, printable
+from core.model import Json, counted, printable
 from core.sync.outcomes import Failure
 from core.sync.request import Run
 from core.sync.summarize import Summary
@@ -76,7 +76,7 @@ def about_summary(summary: Summary, run: Run) -> Notification:
     if summary.damaged:
         problems.append(f"{len(summary.damaged)} recordings were damaged before they came here")
     if summary.gone:
-        problems.append(f"{len(summary.gone)} media are listed, but can no longer be had")
+        problems.append(f"{counted(len(summary.gone), 'medium is', 'media are')} listed, but can no longer be had")
     if summary.unseen:
         problems.append(f"{summary.unseen} media of the library were not listed")
     lines = [f"What happened: {' and '.join(problems) or 'nothing to worry about'}."]

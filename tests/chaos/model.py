@@ -37,7 +37,7 @@ HABITS = (
     "tells no lengths",
 )
 #: Not `short`: what a server honestly declares and sends is the source, as far as anybody can tell.
-DOWNLOADS = ("cut", "empty", "long", "status", "redirect", "changed")
+DOWNLOADS = ("cut", "empty", "long", "status", "redirect", "changed", "refused")
 
 numbers = st.integers(0, 7)
 _EFFECTS = st.tuples(st.sampled_from(EDGES), st.sampled_from(KINDS), st.integers(1, 8), st.sampled_from([1, 1, 4]))
@@ -126,7 +126,8 @@ class Chaos(RuleBasedStateMachine):
     def downloads_go_wrong(self, which: int, kind: str, times: int, after: int) -> None:
         """The next downloads of a medium break off, come empty, change under way, and so on."""
         self._step(f"downloads_go_wrong({which}, {kind!r}, {times}, {after})")
-        status = (403, 404, 416, 500, 503)[after % 5]
+        statuses = (401, 403, 500, 503) if kind == "refused" else (403, 404, 416, 500, 503)
+        status = statuses[after % len(statuses)]
         times = 1 if kind == "changed" else times
         self.world.downloads_go_wrong(self._medium(which), Fault(kind, times=times, after=after, status=status))
 

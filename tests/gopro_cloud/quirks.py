@@ -10,8 +10,9 @@ class Fault:
     """What goes wrong with one download. It applies to the first `times` requests of the medium, -1: to all.
 
     `kind` is cut (the connection ends in the middle), empty (200 with no bytes), short (less than HEAD says, honestly
-    declared), long (more is sent than declared), status (an error status), gone (404 for the download), slow, redirect,
-    changed (from this request on other bytes under another ETag).
+    declared), long (more is sent than declared), status (an error status), gone (404 for the download), refused (an
+    error status in place of its addresses), slow, redirect, changed (from this request on other bytes under another
+    ETag).
     """
 
     kind: str

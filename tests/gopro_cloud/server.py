@@ -338,6 +338,11 @@ class _Handler(BaseHTTPRequestHandler):
         if medium is None or (fault and fault.kind == "gone"):
             self._error(404, "no such medium")
             return
+        if fault and fault.kind == "refused" and fault.times:
+            with self.cloud.lock:
+                fault.times -= fault.times > 0
+            self._error(fault.status, "not for you")
+            return
         shelves: dict[str, list[dict[str, Any]]] = {"files": [], "variations": [], "sidecar_files": [], "sprites": []}
         for file in medium.files:
             url = self.cloud.sign(f"/cdn/{quote(media_id, safe='')}/{file.path}")
@@ -411,7 +416,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _fault_of(self, media_id: str) -> Fault | None:
         with self.cloud.lock:
             fault = self.cloud.quirks.faults.get(media_id)
-            if fault is None or fault.times == 0:
+            if fault is None or fault.times == 0 or fault.kind == "refused":
                 return None
             if self.command == "GET" and fault.times > 0:
                 fault.times -= 1

@@ -294,7 +294,7 @@ def test_a_sync_brings_every_original_and_a_second_run_moves_nothing(
     moved = sum(length for files in cli.backup.archived().values() for length, _ in files)
     for expected in ("SUCCEEDED", "18 media", "16 media, every byte verified", f"{moved:,} bytes in", "backup"):
         assert expected in first.out
-    assert re.search(r"holiday ü.2026\.mov: 1 originals", first.err)
+    assert re.search(r"holiday ü.2026\.mov: 1 original", first.err)
 
     served = cloud.counts.bytes_served.total()
     second = cli.sync(program=program)
@@ -652,7 +652,7 @@ def test_a_terminal_shows_bars_that_move_and_a_line_for_each_medium(cli: Command
     terminal = cli.sync_on_terminal("--workers", "2")
     assert cli.end_terminal(terminal) == 0
     assert "6 media in the library, 6 to transfer" in terminal.words
-    assert terminal.words.count("1 originals, 20,000 bytes, verified") == 6
+    assert terminal.words.count("1 original, 20,000 bytes, verified") == 6
     for bar in (
         r"0/6 media +━+ 0\.0/120\.0 kB",
         r"4/6 media +━+╸━+ 80\.0/120\.0 kB",
@@ -689,7 +689,7 @@ def test_a_name_cannot_send_commands_to_the_terminal(cli: CommandLine, cloud: Go
 
 def test_a_name_is_told_as_it_is(cli: CommandLine, cloud: GoProCloud) -> None:
     cloud.media[3] = replace(cloud.media[3], filename="12:camera:[b]03.JPG")
-    assert re.search(r"12.camera.\[b]03\.JPG: 1 originals", cli.sync().err)
+    assert re.search(r"12.camera.\[b]03\.JPG: 1 original", cli.sync().err)
 
 
 def test_a_run_whose_credentials_died_does_not_call_itself_succeeded(cli: CommandLine, cloud: GoProCloud) -> None:

@@ -166,7 +166,7 @@ def test_what_is_wrong_with_a_stack_is_found_and_what_to_do_is_told(stack: Stack
         "credentials": ("refused", "cloud-sync auth set --stack"),
         "archive": ("keeps no versions", "Undo"),
         "alerts": ("1 are not", "Follow the link"),
-        "missed starts": ("1 starts did not happen", "cloud-sync run --stack"),
+        "missed starts": ("1 start did not happen", "cloud-sync run --stack"),
         "key": ("no longer allows the scheduler", "sam deploy"),
         "last sync": ("FAILED", "cloud-sync run --stack"),
     }

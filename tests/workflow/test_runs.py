@@ -210,7 +210,7 @@ def test_a_medium_that_has_gone_is_no_failure_but_is_named(stack: Stack, cloud: 
     assert (run.output["status"], run.output["completed"], run.output["failed"]) == ("SUCCEEDED", 1, 0)
     assert stack.statuses()["small000001"] == "SOURCE_GONE"
     assert [one["media_id"] for one in run.output["gone"]] == ["small000001"]
-    assert any("1 media are listed, but can no longer be had" in one["Subject"] for one in stack.messages())
+    assert any("1 medium is listed, but can no longer be had" in one["Subject"] for one in stack.messages())
 
 
 def test_a_transfer_that_vanished_counts_as_failed(stack: Stack, cloud: GoProCloud) -> None:
