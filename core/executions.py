@@ -8,7 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
+from uuid import uuid4
 
+import tenacity
 from botocore.exceptions import ClientError
 
 from core.errors import InvalidInput
@@ -24,12 +26,17 @@ RUNNING: Final = "RUNNING"
 #: Seconds between two looks at a run: the first, and the longest that they grow to.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 
+#: Looks at a run until what was just done to it is told: reads are eventually consistent, says the API reference of
+#: DescribeExecution.
+_LOOKS = 20
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
     """A run as Step Functions tells of it.
 
-    `output` is {} unless it succeeded, `error` and `cause` are "" unless it failed or was stopped.
+    `output` is {} unless it succeeded, `error` and `cause` are "" unless it failed or was stopped; `redrives` is how
+    often it was made to go on.
     """
 
     arn: str
@@ -39,6 +46,7 @@ class Execution:
     output: dict[str, Json]
     error: str
     cause: str
+    redrives: int = 0
 
     @property
     def name(self) -> str:
@@ -55,6 +63,7 @@ class Execution:
             "output": self.output,
             "error": self.error,
             "cause": self.cause,
+            "redrives": self.redrives,
         }
 
 
@@ -71,15 +80,18 @@ class Media:
 class Executions:
     """The runs of one state machine. Methods raise boto3's errors."""
 
-    def __init__(self, client: SFNClient, state_machine: str) -> None:
+    def __init__(self, client: SFNClient, state_machine: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._client = client
         self._state_machine = state_machine
+        self._sleep = sleep
 
     def start(self, request: dict[str, Json]) -> str:
-        """Start a run with this input; its ARN."""
-        return self._client.start_execution(stateMachineArn=self._state_machine, input=json.dumps(request))[
-            "executionArn"
-        ]
+        """Start a run with this input; its ARN. The name makes it one, however often the call has to be sent."""
+        started = self._client.start_execution(
+            stateMachineArn=self._state_machine, name=str(uuid4()), input=json.dumps(request)
+        )
+        self._wait_until(lambda: self._is_told(started["executionArn"]))
+        return started["executionArn"]
 
     def newest(self, status: ExecutionStatusType | None = None) -> Execution | None:
         """The run that was started last, of those with a status."""
@@ -123,12 +135,7 @@ class Executions:
         waiting, running, total = counts["pending"], counts["running"], counts["total"]
         return Media(waiting, running, total - waiting - running, total)
 
-    def follow(
-        self,
-        arn: str,
-        watcher: Callable[[list[str], Media | None], None],
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> Execution:
+    def follow(self, arn: str, watcher: Callable[[list[str], Media | None], None]) -> Execution:
         """Wait until a run has ended, telling the states it entered and how far its map is at each look."""
         pause = _FIRST_PAUSE
         while True:
@@ -136,7 +143,7 @@ class Executions:
             watcher(self.states(arn), self.media(arn))
             if execution.status != RUNNING:
                 return execution
-            sleep(pause)
+            self._sleep(pause)
             pause = min(pause * 1.5, _LONGEST_PAUSE)
 
     def stop(self, execution: Execution) -> None:
@@ -168,6 +175,30 @@ class Executions:
                 f"Step Functions does not redrive {execution.name}: {error.response['Error'].get('Message')} "
                 "Start a new run: it goes on from where this one stopped."
             ) from None
+        self._wait_until(lambda: self._goes_on(execution))
+
+    def _wait_until(self, is_told: Callable[[], bool]) -> None:
+        """Wait for what was just done to be told; in the end it is taken as it is told."""
+        tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(_LOOKS),
+            wait=tenacity.wait_fixed(_FIRST_PAUSE),
+            retry=tenacity.retry_if_result(lambda told: not told),
+            retry_error_callback=lambda _: None,
+            sleep=self._sleep,
+        )(is_told)
+
+    def _is_told(self, arn: str) -> bool:
+        try:
+            self.look(arn)
+        except ClientError as error:
+            if error.response["Error"].get("Code") != "ExecutionDoesNotExist":
+                raise
+            return False
+        return True
+
+    def _goes_on(self, before: Execution) -> bool:
+        now = self.look(before.arn)
+        return now.status == RUNNING or now.redrives > before.redrives
 
     @property
     def _prefix(self) -> str:
@@ -183,4 +214,5 @@ def _execution(told: DescribeExecutionOutputTypeDef) -> Execution:
         json.loads(told.get("output") or "{}") if told["status"] == "SUCCEEDED" else {},
         told.get("error") or "",
         told.get("cause") or "",
+        told.get("redriveCount", 0),
     )

@@ -195,9 +195,10 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a medium is PENDING."""
+    """Why a medium is PENDING. CAME_BACK: planned, too, but some of it may have been archived before it had gone."""
 
     PLANNED = "planned"
+    CAME_BACK = "came_back"
     NOT_READY = "not_ready"
     CREDENTIALS = "credentials"
     CANCELLED = "cancelled"

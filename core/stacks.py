@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -83,7 +84,9 @@ def start_waiting_run(client: SFNClient, state_machine: str) -> str:
             return f"The run {last['name']} is under way; none was started."
         if last and not (last["status"] == "FAILED" and last.get("error") == "CredentialsRejected"):
             return f"No run waits for credentials: {last['name']} ended as {last['status']}."
-        started = client.start_execution(stateMachineArn=state_machine, input=last["input"] if last else "{}")
+        started = client.start_execution(
+            stateMachineArn=state_machine, name=str(uuid4()), input=last["input"] if last else "{}"
+        )
     except (ClientError, BotoCoreError) as error:
         code = error.response["Error"].get("Code") if isinstance(error, ClientError) else type(error).__name__
         raise CloudSyncError(f"The run could not be started ({code}). Look at what these credentials may do.") from None

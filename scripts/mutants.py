@@ -241,6 +241,15 @@ MUTANTS = (
         ("tests/unit/test_workflow_definition.py",),
     ),
     Mutant(
+        "A medium fails because the account runs too many functions just now",
+        "statemachine/sync.asl.json",
+        '"InvalidInput"\n                ],\n                "MaxAttempts": 0\n              },\n              {\n'
+        '                "ErrorEquals": [\n                  "Lambda.TooManyRequestsException"',
+        '"InvalidInput"\n                ],\n                "MaxAttempts": 0\n              },\n              {\n'
+        '                "ErrorEquals": [\n                  "Lambda.Unknown"',
+        ("tests/unit/test_workflow_definition.py",),
+    ),
+    Mutant(
         "A step that keeps failing sends no notification",
         "statemachine/sync.asl.json",
         '      },\n      "Next": "NotifyCriticalFailure"\n    },\n    "NotifyCriticalFailure"',

@@ -5,18 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-from rich.progress import Progress as Bars
+from rich.progress import DownloadColumn, TaskID, TransferSpeedColumn
 from rich.table import Table
 
 from core import prices
 from core.archive.catalog import Entry
 from core.archive.retrieval import Held, State
+from core.cli.bars import Display
 from core.cli.terminal import say
 from core.model import Json, Record, Stored, counted, format_time, printable
 from core.restore import (
@@ -40,32 +39,13 @@ if TYPE_CHECKING:
 _TOLD = 20
 
 
-class Progress(Watcher):
+class Progress(Display, Watcher):
     """One bar for the restore, one for each file on its way; without a terminal a line for each file."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._console = console
-        self._quiet = quiet
+        super().__init__(console, DownloadColumn(), TransferSpeedColumn(), quiet=quiet)
         self._lock = threading.Lock()
-        self._bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
-        )
         self._files: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
 
     def requested(self, count: int) -> None:
         """Say how many."""
@@ -74,9 +54,7 @@ class Progress(Watcher):
     def started(self, stored: Stored, arrived: int) -> None:
         """Add the file's bar."""
         with self._lock:
-            self._bars.start()
-            task = self._bars.add_task(f"  {_name(stored)}", total=stored.length, completed=arrived)
-            self._files[stored.key] = task
+            self._files[stored.key] = self._add(f"  {_name(stored)}", stored.length, arrived)
 
     def advanced(self, stored: Stored, count: int) -> None:
         """Move the file's bar."""
@@ -95,10 +73,6 @@ class Progress(Watcher):
         """Say for how many, and until when."""
         self._bars.stop()
         self._say(f"S3 is restoring {counted(count, 'object')}; the next look is in {seconds / 60:g} minutes")
-
-    def _say(self, line: str) -> None:
-        if not self._quiet:
-            self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_situation(console: Console, situation: Situation, price: Quote | None, place: str, into: Path) -> None:

@@ -6,23 +6,14 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
-from rich.progress import Progress as Bars
+from rich.progress import DownloadColumn, MofNCompleteColumn, TaskID, TransferSpeedColumn
 from rich.table import Table
 
+from core.cli.bars import Display
 from core.model import Medium, counted, printable
 from core.sync.local import Observer
 from core.sync.outcomes import NotReady, TransferOutcome, Transferred
@@ -48,36 +39,16 @@ class PlanKeeper(Observer):
         self.plan = plan
 
 
-class Progress(Observer):
+class Progress(Display, Observer):
     """One bar for the run, one for each medium on its way; without a terminal a line for each medium."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._console = console
-        self._quiet = quiet
+        super().__init__(console, DownloadColumn(), TransferSpeedColumn(), quiet=quiet)
         self._lock = threading.Lock()
-        self._bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
-        )
         self._media: dict[str, TaskID] = {}
         self._whole: TaskID | None = None
         self._done = 0
         self._new = 0
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
 
     def planned(self, plan: Plan) -> None:
         """Show what lies ahead; hinted lengths may be wrong, so the total is a guide."""
@@ -85,12 +56,12 @@ class Progress(Observer):
         self._say(
             f"{plan.discovered} media in the library, {plan.new} to transfer, {plan.pending} still being uploaded there"
         )
-        self._whole = self._bars.add_task(f"0/{plan.new} media", total=plan.length_hint or None)
+        self._whole = self._add(f"0/{plan.new} media", plan.length_hint or None)
 
     def started(self, medium: Medium) -> None:
         """Add the medium's bar."""
         with self._lock:
-            self._media[medium.media_id] = self._bars.add_task(f"  {_name(medium)}", total=medium.length_hint)
+            self._media[medium.media_id] = self._add(f"  {_name(medium)}", medium.length_hint)
 
     def advanced(self, medium: Medium, count: int) -> None:
         """Move the medium's bar and the run's."""
@@ -126,38 +97,16 @@ class Progress(Observer):
             case _:
                 self._say(f"{_name(medium)}: {outcome.outcome.replace('_', ' ')}")
 
-    def _say(self, line: str) -> None:
-        if not self._quiet:
-            self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
-
-class RunProgress:
+class RunProgress(Display):
     """A line for each state of a deployed run, and one bar for its media; without a terminal lines that count them."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._bars = Bars(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
-        )
-        self._quiet = quiet
+        super().__init__(console, MofNCompleteColumn(), quiet=quiet)
         self._states = 0
         self._told = ""
         self._told_at = 0.0
         self._task: TaskID | None = None
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
 
     def __call__(self, states: Sequence[str], media: Media | None) -> None:
         """Say what is new since the last look."""
@@ -170,40 +119,19 @@ class RunProgress:
     def _count(self, media: Media, *, is_over: bool) -> None:
         told = f"  {media.ended} of {media.total} media dealt with, {media.running} on their way"
         if self._bars.console.is_terminal:
-            self._task = self._bars.add_task("media") if self._task is None else self._task
+            self._task = self._add("media", media.total) if self._task is None else self._task
             self._bars.update(self._task, completed=media.ended, total=media.total, description=told.strip())
         elif told != self._told and (is_over or monotonic() - self._told_at >= _SECONDS_BETWEEN_LINES):
             self._told, self._told_at = told, monotonic()
             self._say(told)
 
-    def _say(self, line: str) -> None:
-        if not self._quiet:
-            self._bars.console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
-
-class Counter:
+class Counter(Display):
     """One bar that counts media; nothing without a terminal."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._bars = Bars(
-            TextColumn("media"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            disable=quiet or not console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bars.add_task("", total=None)
-
-    def __enter__(self) -> Self:
-        self._bars.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._bars.stop()
+        super().__init__(console, MofNCompleteColumn(), quiet=quiet)
+        self._task = self._add("media", None)
 
     def __call__(self, done: int, of: int) -> None:
         """Say how many are done, and of how many."""

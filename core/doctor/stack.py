@@ -208,7 +208,7 @@ class StackDoctor:
         topic = self._stack.outputs["AlertTopicArn"]
         told = self._session.client("sns").get_topic_attributes(TopicArn=topic)["Attributes"]
         confirmed, pending = int(told["SubscriptionsConfirmed"]), int(told["SubscriptionsPending"])
-        saw = f"{counted(confirmed, 'subscription')} confirmed, {pending} not"
+        saw = f"{counted(confirmed, 'subscription')} confirmed, {pending} not yet"
         if pending:
             return Check(part, Level.PROBLEM, saw, "Follow the link in the mail that AWS sent, or have it sent again.")
         if not confirmed:

@@ -23,9 +23,6 @@ from core.tracker.base import Tracker
 
 _BATCH = 100
 
-#: Type of the error on the record of a medium that had gone: some of it may have been archived before.
-CAME_BACK = "CameBack"
-
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -197,7 +194,8 @@ class _Planner:
         if self._request.dry_run:
             return
         if record.status is Status.SOURCE_GONE:
-            self._tracker.save(replace(self._planned(medium), error_type=CAME_BACK))
+            planned = self._planned(medium)
+            self._tracker.save(planned if medium.arriving else replace(planned, reason=Reason.CAME_BACK))
         elif not record.status.is_final and record.medium != medium:
             self._tracker.save(replace(record, medium=medium))
 

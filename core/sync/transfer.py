@@ -72,8 +72,7 @@ class Transfer:
         record = self.tracker.get(medium.provider, [medium.media_id]).get(medium.media_id)
         if record and record.status is Status.COMPLETED:  # since this run was planned
             return Transferred(medium.media_id, record.originals, record.length, 0, attempt.seconds)
-        is_planned = record is not None and record.status is Status.PENDING and record.reason == Reason.PLANNED
-        attempt.is_first = record is None or (is_planned and not record.error_type)
+        attempt.is_first = record is None or (record.status is Status.PENDING and record.reason == Reason.PLANNED)
         attempt.moved = record.moved if record and record.run_id == self.run_id else 0
         self._save(medium, Status.IN_PROGRESS, attempt)
         attempt.known = {} if attempt.is_first else self._catalogued(medium)

@@ -137,6 +137,19 @@ def test_a_medium_that_always_fails_stops_none_of_the_others(backup: Backup, clo
     assert backup.archived() == wanted(cloud.media)
 
 
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_medium_that_the_api_refuses_stops_none_of_the_others_and_no_sign_in(
+    backup: Backup, cloud: GoProCloud, status: int
+) -> None:
+    cloud.quirks.faults["62NzWRrpPXm7o"] = Fault("refused", times=-1, status=status)
+    summary = backup.run()
+    assert (summary.status, summary.failed, summary.failure) == ("PARTIAL_FAILURE", 1, None)
+    assert backup.archived() == {key: files for key, files in wanted(cloud.media).items() if key != "62NzWRrpPXm7o"}
+    cloud.quirks.faults.clear()
+    assert backup.run().failed == 0
+    assert backup.archived() == wanted(cloud.media)
+
+
 def test_addresses_that_expire_in_the_middle_are_resolved_again(backup: Backup, cloud: GoProCloud) -> None:
     cloud.media = [frames("long-time-lapse", "TimeLapse", "G0000004.JPG", "2026-04-05T12:00:00Z", [20_000] * 32)]
     cloud.quirks.url_lifetime = 0.1

@@ -308,15 +308,17 @@ def test_uploads_that_were_never_completed_are_thrown_away_after_a_week() -> Non
 def test_originals_and_nothing_else_go_to_deep_archive() -> None:
     (rule,) = [rule for rule in lifecycle() if "Transitions" in rule or "NoncurrentVersionTransitions" in rule]
     assert (rule["Status"], rule["Prefix"]) == ("Enabled", "gopro-videos/")
-    assert rule["Transitions"] == [{"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": {"Ref": "ArchiveAfterDays"}}]
+    moved = {"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": {"Ref": "ArchiveAfterDays"}}
+    assert rule["Transitions"] == rule["NoncurrentVersionTransitions"] == [moved]
 
 
-def test_with_zero_days_no_rule_moves_anything() -> None:
+def test_with_zero_days_what_came_before_is_moved_too() -> None:
     assert template()["Conditions"]["StaysInStandard"] == {
         "Fn::Not": [{"Fn::Equals": [{"Ref": "ArchiveAfterDays"}, 0]}]
     }
-    rules = lifecycle(ALL_CONDITIONS - {"StaysInStandard"})
-    assert not [rule for rule in rules if "Transitions" in rule or "NoncurrentVersionTransitions" in rule]
+    (rule,) = [rule for rule in lifecycle(ALL_CONDITIONS - {"StaysInStandard"}) if "Transitions" in rule]
+    moved = {"StorageClass": "DEEP_ARCHIVE", "TransitionInDays": 1}
+    assert rule["Transitions"] == rule["NoncurrentVersionTransitions"] == [moved]
     assert function("TransferFunction")["Environment"]["Variables"]["ARCHIVE_AFTER_DAYS"] == {"Ref": "ArchiveAfterDays"}
 
 

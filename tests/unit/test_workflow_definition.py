@@ -177,6 +177,14 @@ def test_every_task_is_retried(name: str) -> None:
     assert any(retry["ErrorEquals"] == ["States.ALL"] and retry["MaxAttempts"] > 0 for retry in tasks()[name]["Retry"])
 
 
+@pytest.mark.parametrize("name", [*steps(), "VerifyArchive"])
+def test_a_function_that_the_account_may_not_run_now_is_waited_for_longer_than_an_invocation_lasts(name: str) -> None:
+    throttled = (verification() | steps())[name]["Retry"][-2]
+    assert throttled["ErrorEquals"] == ["Lambda.TooManyRequestsException"]
+    assert throttled["JitterStrategy"] == "FULL"
+    assert sum(pauses(throttled)) / 2 > 900, "full jitter waits for half of these seconds"
+
+
 # ------------------------------------------------------------------------------- catches
 def test_a_transfer_that_cannot_be_mended_by_trying_again_is_not_tried_again() -> None:
     never = tasks()["DownloadVideo"]["Retry"][0]
@@ -377,7 +385,7 @@ def test_a_verification_is_retried_told_and_given_the_time_that_it_may_take() ->
     state = verification()["VerifyArchive"]
     assert (invoked_function(state), catches_everything(state)) == ("VerifyFunction", "DescribeFault")
     assert state["TimeoutSeconds"] > function("VerifyFunction")["Timeout"]
-    (retry,) = state["Retry"]
+    retry = state["Retry"][-1]
     assert (retry["ErrorEquals"], pauses(retry)) == (["States.ALL"], ceilings(VERIFY))
     assert verification()["DescribeFault"]["Next"] == "NotifyCriticalFailure"
     assert verification()["NotifyCriticalFailure"]["Next"] == "VerificationFailed"
