@@ -63,8 +63,8 @@ class FolderArchive:
         return stored if path.is_file() and path.stat().st_size == stored.length else None
 
     def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
-        """Store a whole original. Only one process at a time uses a folder, so that nothing can come in between."""
-        upload = self.start(key, label, Shape(max(1, len(body)), None))
+        """Store a whole original."""
+        upload = self.start(key, label, Shape(max(1, len(body)), None), replaces=replaces)
         try:
             upload.write_part(1, body, hashlib.sha256(body).digest())
             return upload.complete(len(body), sha256)
@@ -76,7 +76,7 @@ class FolderArchive:
         """Begin an original that comes in parts: a file aside, of its whole length at once if that is known."""
         with _told_by_the_disk(key):
             self._partial.mkdir(parents=True, exist_ok=True)
-            upload = self._upload(key, label, shape, token_hex(12))
+            upload = self._upload(key, label, shape, token_hex(12), replaces)
             upload.begin()
         return upload
 
@@ -85,15 +85,16 @@ class FolderArchive:
     ) -> FolderUpload | None:
         """Go on with an original of which some parts are in the journal beside its partial file."""
         with _told_by_the_disk(key):
-            upload = self._upload(key, label, shape, upload_id)
+            upload = self._upload(key, label, shape, upload_id, replaces)
             if upload.go_on():
                 return upload
             upload.abort()
             return None
 
-    def _upload(self, key: str, label: Label, shape: Shape, upload_id: str) -> FolderUpload:
+    def _upload(self, key: str, label: Label, shape: Shape, upload_id: str, replaces: bool) -> FolderUpload:
         partial = self._partial / safe_id(upload_id)
-        return FolderUpload(upload_id, partial, self._path(key), self._record_path(key), key, label, shape)
+        path, record = self._path(key), self._record_path(key)
+        return FolderUpload(self, upload_id, partial, path, record, key, label, shape, replaces)
 
     def put_document(self, key: str, source: bytes | Path) -> None:
         """Store a document."""
@@ -149,8 +150,19 @@ class FolderUpload:
     """A file that is being written aside; if its length is known, with a journal of the parts that are on the disk."""
 
     def __init__(
-        self, upload_id: str, partial: Path, path: Path, record: Path, key: str, label: Label, shape: Shape
+        self,
+        archive: FolderArchive,
+        upload_id: str,
+        partial: Path,
+        path: Path,
+        record: Path,
+        key: str,
+        label: Label,
+        shape: Shape,
+        replaces: bool,
     ) -> None:
+        self._archive = archive
+        self._replaces = replaces
         self.upload_id = upload_id
         self._partial = partial
         self._journal = partial.with_suffix(_JOURNAL) if shape.length is not None else None
@@ -228,6 +240,11 @@ class FolderUpload:
                 raise IntegrityError(
                     f"What the disk gives back for {self._key} is not what was written. It is tried again."
                 )
+            if not self._replaces and (found := self._archive.find(self._key)):
+                self.abort()
+                if (found.length, found.sha256) == (length, digest):
+                    return found
+                raise TransientError(f"Another worker has stored something at {self._key}. It is looked at again.")
             if self._label.captured_at:
                 moment = self._label.captured_at.timestamp()
                 with suppress(OSError, OverflowError):
@@ -296,12 +313,15 @@ def _write_whole(path: Path, content: bytes) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a new name in `folder` durable, where the system can (Windows cannot)."""
+    """Make a new name in `folder` durable, where system and file system can (Windows and some shares cannot)."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # so say file systems that cannot
+            raise
     finally:
         os.close(descriptor)
 

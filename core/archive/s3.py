@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from base64 import b64decode, b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -54,7 +54,7 @@ class S3Archive:
         self.limits = PartLimits(part_size, LARGEST_PART, MOST_PARTS)
 
     def find(self, key: str) -> Stored | None:
-        """What S3 holds at `key` with a checksum."""
+        """What S3 holds at `key` with a checksum, which is that of the bytes that were sent where that is known."""
         with _asking_s3(key):
             try:
                 stored = self._head(key)
@@ -62,7 +62,7 @@ class S3Archive:
                 if _code(error) in ("404", "NoSuchKey", "NotFound"):
                     return None
                 raise
-        return stored if stored.store_checksum else None
+        return stored if _is_confirmed(stored) else None
 
     def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
         """Store a whole original in one request; S3's answer holds the checksum that it has found itself."""
@@ -80,7 +80,9 @@ class S3Archive:
                     **_condition(replaces),
                 )
             except ClientError as error:
-                return self._theirs(error, key, len(body), f"SHA256:{checksum}")
+                if theirs := self._theirs(error, key, len(body), f"SHA256:{checksum}"):
+                    return theirs
+                return self.put(key, body, label, sha256, replaces=True)
         if answer.get("ChecksumSHA256") != checksum:
             return self._confirmed(key, len(body), checksum)
         return Stored(
@@ -179,11 +181,16 @@ class S3Archive:
             )
         return found
 
-    def _theirs(self, error: ClientError, key: str, length: int, checksum: str) -> Stored:
-        """What another worker has stored at `key` in the meantime, if it is the same; else the error."""
+    def _theirs(self, error: ClientError, key: str, length: int, checksum: str) -> Stored | None:
+        """What another worker has stored at `key` in the meantime, if it is the same; else the error.
+
+        None if what is there is not confirmed by S3, so that it may be replaced; its version stays.
+        """
         if _code(error) not in ("PreconditionFailed", "ConditionalRequestConflict", "NoSuchUpload"):
             raise error
         found = self.find(key)
+        if found is None and _code(error) == "PreconditionFailed":
+            return None
         if found and (found.length, found.store_checksum) == (length, checksum):
             return found
         raise TransientError(f"Another worker has stored something at {key}. It is looked at again.") from None
@@ -267,21 +274,25 @@ class S3Upload:
         checksum = self._composite(numbers)
         with _asking_s3(self._key):
             try:
-                self._client.complete_multipart_upload(
-                    Bucket=self._bucket,
-                    Key=self._key,
-                    UploadId=self.upload_id,
-                    MultipartUpload={"Parts": parts},
-                    **_condition(self._replaces),
-                )
+                self._make(parts, replaces=self._replaces)
             except ClientError as error:
-                stored = self._archive._theirs(error, self._key, length, f"SHA256:{checksum}")
-                self.abort()
-                return stored
+                if stored := self._archive._theirs(error, self._key, length, f"SHA256:{checksum}"):
+                    self.abort()
+                    return stored
+                self._make(parts, replaces=True)
             # Not every store keeps the tags that an upload was begun with.
             tags: list[TagTypeDef] = [{"Key": name, "Value": value} for name, value in self._tags.items()]
             self._client.put_object_tagging(Bucket=self._bucket, Key=self._key, Tagging={"TagSet": tags})
         return self._archive._confirmed(self._key, length, checksum)
+
+    def _make(self, parts: Sequence[CompletedPartTypeDef], *, replaces: bool) -> None:
+        self._client.complete_multipart_upload(
+            Bucket=self._bucket,
+            Key=self._key,
+            UploadId=self.upload_id,
+            MultipartUpload={"Parts": parts},
+            **_condition(replaces),
+        )
 
     def _composite(self, numbers: list[int]) -> str:
         """S3's checksum of a multipart object: the digest of the parts' digests, and how many they are."""
@@ -292,6 +303,14 @@ class S3Upload:
         """Throw away the parts, which are billed and invisible; the bucket's lifecycle does it if this fails."""
         with suppress(ClientError, BotoCoreError):
             self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self.upload_id)
+
+
+def _is_confirmed(stored: Stored) -> bool:
+    """Whether S3 tells a checksum, and it is that of the bytes that were sent, where one over all of them is known."""
+    checksum = stored.store_checksum.removeprefix("SHA256:")
+    if not checksum or "-" in checksum or not stored.sha256:
+        return bool(checksum)
+    return b64decode(checksum).hex() == stored.sha256
 
 
 def _condition(replaces: bool) -> dict[str, Any]:

@@ -13,7 +13,15 @@ from datetime import datetime
 from core.archive.base import Archive, Label, same_bytes
 from core.archive.catalog import Archived, Entry
 from core.archive.keys import catalog_key, original_keys, thumbnail_key
-from core.errors import Cancelled, CredentialsRejected, InvalidInput, SourceGone, TransientError, public_text
+from core.errors import (
+    Cancelled,
+    CloudSyncError,
+    CredentialsRejected,
+    InvalidInput,
+    SourceGone,
+    TransientError,
+    public_text,
+)
 from core.model import Medium, Offer, Original, Reason, Record, Status, Stored, printable, utc_now
 from core.providers.base import Provider
 from core.sync.outcomes import Busy, CredentialsDied, Gone, NotReady, TransferOutcome, Transferred, Unfinished
@@ -75,10 +83,10 @@ class Transfer:
         attempt.is_first = record is None or (record.status is Status.PENDING and record.reason == Reason.PLANNED)
         attempt.moved = record.moved if record and record.run_id == self.run_id else 0
         self._save(medium, Status.IN_PROGRESS, attempt)
-        attempt.known = {} if attempt.is_first else self._catalogued(medium)
+        attempt.before = None if attempt.is_first else self._entry(medium)
         try:
             offer = self.provider.resolve(medium)
-            stored = self._archive_all(medium, offer.originals, attempt)
+            stored = self._bring(medium, offer, attempt)
         except SourceGone as error:
             self._save(medium, Status.SOURCE_GONE, attempt, str(error))
             return Gone(medium.media_id)
@@ -99,22 +107,44 @@ class Transfer:
         self._save(medium, Status.IN_PROGRESS, attempt)
         return Unfinished(medium.media_id, attempt.confirmed)
 
-    def _archive_all(self, medium: Medium, originals: Sequence[Original], attempt: _Attempt) -> Sequence[Stored | None]:
-        """What the archive confirmed of each original, None where the time did not suffice."""
+    def _bring(self, medium: Medium, offer: Offer, attempt: _Attempt) -> Sequence[Stored | None]:
+        """What the archive confirmed of each original, None where the time did not suffice. An error is raised last."""
+        stored, error = self._archive_all(medium, offer.originals, attempt)
+        if None in stored:
+            self._note_arrived(medium, offer, stored, attempt)
+        if error:
+            raise error
+        return stored
+
+    def _archive_all(
+        self, medium: Medium, originals: Sequence[Original], attempt: _Attempt
+    ) -> tuple[list[Stored | None], Exception | None]:
+        """What the archive confirmed of each original, None where the time did not suffice; the first error."""
         keys = original_keys(medium, originals)
         if len(originals) <= 1:
-            return [self._archived(medium, *pair, attempt) for pair in zip(originals, keys, strict=True)]
+            return [self._archived(medium, *pair, attempt) for pair in zip(originals, keys, strict=True)], None
         with ThreadPoolExecutor(min(_AT_ONCE, len(originals)), thread_name_prefix="original") as pool:
             futures = [
                 pool.submit(self._archived, medium, original, key, attempt)
                 for original, key in zip(originals, keys, strict=True)
             ]
         # One that fails does not keep the others from arriving: what they bring need not be brought again.
-        return [future.result() for future in futures]
+        stored, errors = list[Stored | None](), list[Exception]()
+        for future in futures:
+            try:
+                stored.append(future.result())
+            except Exception as error:
+                errors.append(error)
+                stored.append(None)
+        return stored, next(iter(errors), None)
 
     def _archived(self, medium: Medium, original: Original, key: str, attempt: _Attempt) -> Stored | None:
         if attempt.confirmed and attempt.watch.remaining() < LAST_START:
             return None
+        found = None if attempt.is_first else self.archive.find(key)
+        known = next((one.stored for one in attempt.originals_before if one.stored.key == key), None)
+        if found and known and attempt.was_whole and same_bytes(found, known):
+            return found  # confirmed once and still there: whatever the source has by now, it is not replaced
         label = Label(
             provider=medium.provider,
             media_id=medium.media_id,
@@ -126,20 +156,19 @@ class Transfer:
         )
         watch = replace(attempt.watch, advance=attempt.advance, confirmed=attempt.confirm)
         source = Source(self.provider, medium, original)
-        distrusts = not attempt.is_first and self._is_damaged(key, attempt.known.get(key))
+        distrusts = not attempt.is_first and self._is_damaged(found, known)
         return self.engine.move(source, key, label, watch, is_new=attempt.is_first, distrusts=distrusts)
 
-    def _catalogued(self, medium: Medium) -> dict[str, Stored]:
-        """What an earlier run has archived of the medium, by key."""
+    def _entry(self, medium: Medium) -> Entry | None:
+        """What an earlier run has archived of the medium."""
         try:
             entry = Entry.from_lines(self.archive.read_document(catalog_key(medium.provider, medium.media_id)))
         except InvalidInput:
-            return {}
-        return {one.stored.key: one.stored for one in entry.originals}
+            return None
+        return entry if entry.medium.media_id == medium.media_id else None
 
-    def _is_damaged(self, key: str, known: Stored | None) -> bool:
+    def _is_damaged(self, found: Stored | None, known: Stored | None) -> bool:
         """Whether what is there is not what was once confirmed, or was not stored by any run at all."""
-        found = self.archive.find(key)
         if found is None:
             return known is not None  # gone, or replaced by something that nobody can confirm
         if found.run_id == self.run_id:
@@ -152,19 +181,58 @@ class Transfer:
             record = self._record(medium, Status.PENDING, attempt, Reason.NOT_READY)
             self.tracker.save(replace(record, error=missing))
             return NotReady(medium.media_id, missing, attempt.confirmed)
-        entry = self._write_catalog(medium, offer, stored)
+        if attempt.is_first and any(one.run_id != self.run_id for one in stored):
+            attempt.before = self._entry(medium)  # the tracker is lost
+        entry = self._write_catalog(medium, offer.originals, stored, offer.missing, attempt)
         self.tracker.save(replace(record_of(entry, self.run_id, self.clock()), moved=attempt.moved))
         self._keep_thumbnail(medium, offer, attempt)
         if entry.missing:
             return NotReady(medium.media_id, entry.missing, attempt.confirmed)
-        return Transferred(medium.media_id, len(stored), entry.length, attempt.confirmed, attempt.seconds, entry.damage)
+        count = len(entry.originals)
+        return Transferred(medium.media_id, count, entry.length, attempt.confirmed, attempt.seconds, entry.damage)
 
-    def _write_catalog(self, medium: Medium, offer: Offer, stored: Sequence[Stored]) -> Entry:
-        pairs = zip(offer.originals, stored, strict=True)
-        originals = tuple(Archived(one.item_number, one.role, one.camera_position, found) for one, found in pairs)
-        entry = Entry(medium, self.clock(), offer.missing, originals)
-        self.archive.put_document(catalog_key(medium.provider, medium.media_id), entry.to_bytes())
+    def _note_arrived(self, medium: Medium, offer: Offer, stored: Sequence[Stored | None], attempt: _Attempt) -> None:
+        """Have the catalog tell of the originals that are there, though others are not: they can be had back."""
+        arrived = [(one, found) for one, found in zip(offer.originals, stored, strict=True) if found]
+        if not arrived or not attempt.still_has_lease():
+            return
+        if attempt.is_first:
+            attempt.before = self._entry(medium)  # the tracker may be lost
+        if attempt.was_whole:
+            return
+        missing = f"{len(arrived)} of {len(offer.originals)} originals have arrived so far"
+        originals, there = zip(*arrived, strict=True)
+        try:
+            self._write_catalog(medium, originals, there, missing, attempt)
+        except CloudSyncError as error:
+            _log.warning("What has arrived of %s is not noted: %s", printable(medium.media_id), public_text(error))
+
+    def _write_catalog(
+        self,
+        medium: Medium,
+        originals: Sequence[Original],
+        stored: Sequence[Stored],
+        missing: str,
+        attempt: _Attempt,
+    ) -> Entry:
+        """Write the medium's entry, unless it tells so already; what is there and no longer offered stays in it."""
+        pairs = zip(originals, stored, strict=True)
+        archived = [Archived(one.item_number, one.role, one.camera_position, found) for one, found in pairs]
+        keys = {one.stored.key for one in archived}
+        folders = {key.rpartition("/")[0] for key in keys}
+        archived += [
+            one
+            for one in attempt.originals_before
+            if one.stored.key not in keys and one.stored.key.rpartition("/")[0] in folders and self._is_there(one)
+        ]
+        entry = Entry(medium, self.clock(), missing, tuple(archived))
+        if attempt.before is None or entry != replace(attempt.before, archived_at=entry.archived_at):
+            self.archive.put_document(catalog_key(medium.provider, medium.media_id), entry.to_bytes())
         return entry
+
+    def _is_there(self, archived: Archived) -> bool:
+        found = self.archive.find(archived.stored.key)
+        return found is not None and same_bytes(found, archived.stored)
 
     def _keep_thumbnail(self, medium: Medium, offer: Offer, attempt: _Attempt) -> None:
         """Keep a small picture if there is one and time for it. It is worth nothing beside an original: no matter."""
@@ -208,25 +276,36 @@ def record_of(entry: Entry, run_id: str, now: datetime) -> Record:
         error=error,
         originals=len(entry.originals),
         length=entry.length,
+        medium=entry.medium if entry.missing else None,
     )
 
 
 class _Attempt:
     """One attempt at a medium: it keeps the lease and counts the bytes.
 
-    `confirmed` are those that the archive has confirmed in this attempt, `moved` those of the whole run.
+    `confirmed` are those that the archive has confirmed in this attempt, `moved` those of the whole run. `before` is
+    the medium's entry in the catalog, if it has one.
     """
 
     def __init__(self, leases: Leases, lease: str, owner: str, watch: Watch) -> None:
         self.watch = watch
         self.confirmed = self.moved = 0
         self.is_first = False
+        self.before: Entry | None = None
         self._counting = threading.Lock()
-        self.known: dict[str, Stored] = {}
         self._leases = leases
         self._lease = lease
         self._owner = owner
         self._began = self._renewed = time.monotonic()
+
+    @property
+    def originals_before(self) -> tuple[Archived, ...]:
+        return self.before.originals if self.before else ()
+
+    @property
+    def was_whole(self) -> bool:
+        """Whether everything that the medium had was once archived."""
+        return self.before is not None and not self.before.missing
 
     @property
     def seconds(self) -> float:

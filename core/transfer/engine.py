@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from typing import Self
 
 from core.archive.base import Archive, Label, Shape, Upload
 from core.errors import IntegrityError, LocatorExpired, SourceChanged, TransientError
@@ -60,6 +61,29 @@ class _RefusedError(Exception):
 
 class _GivenUpError(Exception):
     """A part on its way is given up, because another failed or the time is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Checkpoint:
+    """An upload in parts that was begun, and of what source. `starts`: how often the run has begun the file so far."""
+
+    upload_id: str
+    part_size: int
+    length: int
+    version: str
+    damage: str = ""
+    run_id: str = ""
+    starts: int = 1
+
+    @classmethod
+    def read(cls, text: str) -> Self | None:
+        """The checkpoint as it was kept; None if there is none that can be read."""
+        try:
+            known = cls(**json.loads(text))
+        except (ValueError, TypeError):
+            return None
+        numbers = (known.part_size, known.length, known.starts)
+        return known if known.upload_id and all(isinstance(one, int) and one > 0 for one in numbers) else None
 
 
 class Engine:
@@ -126,7 +150,8 @@ class Engine:
                 found = self._archive.find(task.key)
                 if found and _is_of(found, body):
                     return found
-                task = replace(task, replaces=found is not None)
+                if found:
+                    raise TransientError(f"Something else is at {task.key} already. It is looked at again.")
             return self._moved(task, body, body, "")
 
     def _go_on(self, task: Task) -> Stored | None:
@@ -229,9 +254,17 @@ class Engine:
     def _in_parts(
         self, task: Task, body: ByteSource, length: int, first: ByteSource | None, checkpoint: str
     ) -> Stored | None:
-        job = self._resumed(task, body, length, checkpoint) if checkpoint else None
+        known = _Checkpoint.read(checkpoint)
+        job = self._resumed(task, body, length, known) if known else None
         if job is None:
-            job = self._begun(task, body, length)
+            starts = known.starts + 1 if known and known.run_id == task.label.run_id else 1
+            if starts > _FRESH_STARTS:
+                raise TransientError(
+                    f"The source of {task.key} tells no version, or another each time, so that no invocation can go on "
+                    "where another stopped. The next run tries it again."
+                )
+            self._forget(task)
+            job = self._begun(task, body, length, starts)
         if not self._bring_all(job, first):
             return None
         try:
@@ -242,18 +275,16 @@ class Engine:
         self._checkpoints.drop(task.key)
         return stored
 
-    def _resumed(self, task: Task, body: ByteSource, length: int, checkpoint: str) -> Job | None:
+    def _resumed(self, task: Task, body: ByteSource, length: int, known: _Checkpoint) -> Job | None:
         """The upload that an earlier attempt has begun, if its source is still the same."""
-        known = json.loads(checkpoint)
-        if not body.version or (length, body.version) != (known["length"], known["version"]):
-            self._forget(task)
+        if not body.version or (length, body.version) != (known.length, known.version):
             return None
-        shape = Shape(known["part_size"], length)
-        label = replace(task.label, damage=known["damage"])
-        upload = self._archive.resume(task.key, label, shape, known["upload_id"], replaces=task.replaces)
+        shape = Shape(known.part_size, length)
+        label = replace(task.label, damage=known.damage)
+        upload = self._archive.resume(task.key, label, shape, known.upload_id, replaces=task.replaces)
         return self._job(task, body.version, upload, shape, length) if upload else None
 
-    def _begun(self, task: Task, body: ByteSource, length: int) -> Job:
+    def _begun(self, task: Task, body: ByteSource, length: int, starts: int) -> Job:
         version = body.version
 
         def read(start: int, end: int) -> bytes:
@@ -263,14 +294,10 @@ class Engine:
         shape = Shape(part_size(length, self._archive.limits, self._connections, self._memory), length)
         label = replace(task.label, damage=damage_of(task.key, length, read))
         upload = self._archive.start(task.key, label, shape, replaces=task.replaces)
-        known = {
-            "upload_id": upload.upload_id,
-            "part_size": shape.part_size,
-            "length": length,
-            "version": version,
-            "damage": label.damage,
-        }
-        self._checkpoints.keep(task.key, json.dumps(known))
+        known = _Checkpoint(
+            upload.upload_id, shape.part_size, length, version, label.damage, run_id=label.run_id, starts=starts
+        )
+        self._checkpoints.keep(task.key, json.dumps(asdict(known)))
         return self._job(task, version, upload, shape, length)
 
     def _job(self, task: Task, version: str, upload: Upload, shape: Shape, length: int) -> Job:
@@ -400,10 +427,10 @@ class Engine:
         checkpoint = self._checkpoints.recall(task.key)
         if not checkpoint:
             return
-        known = json.loads(checkpoint)
-        shape = Shape(known["part_size"], known["length"])
-        if upload := self._archive.resume(task.key, task.label, shape, known["upload_id"]):
-            upload.abort()
+        if known := _Checkpoint.read(checkpoint):
+            shape = Shape(known.part_size, known.length)
+            if upload := self._archive.resume(task.key, task.label, shape, known.upload_id):
+                upload.abort()
         self._checkpoints.drop(task.key)
 
 

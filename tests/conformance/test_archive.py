@@ -728,20 +728,50 @@ def test_what_another_worker_has_stored_is_given_back_if_it_is_the_same(
 
 
 @pytest.mark.parametrize("store", [put, put_in_parts])
-def test_what_another_worker_has_stored_is_not_replaced(bucket: Bucket, store: Callable[..., Stored]) -> None:
-    theirs = put(bucket.archive, b"something else")
+def test_what_another_worker_has_stored_is_not_replaced(place: Place, store: Callable[..., Stored]) -> None:
+    put(place.archive, b"something else")
+    theirs = place.archive.find(KEY)
     with pytest.raises(TransientError, match="Another worker"):
-        store(bucket.archive)
-    assert bucket.archive.find(KEY) == theirs
-    assert len(bucket.versions(KEY)) == 1
+        store(place.archive)
+    assert place.archive.find(KEY) == theirs
+    assert place.content(KEY) == b"something else"
+    store(place.archive, replaces=True)
+    assert place.archive.find(KEY) != theirs
 
 
-def test_what_another_worker_has_stored_without_a_checksum_is_not_taken_for_the_same(bucket: Bucket) -> None:
+@pytest.mark.parametrize("store", [put, put_in_parts])
+def test_what_s3_has_no_checksum_of_makes_way_and_stays_as_a_version(
+    bucket: Bucket, store: Callable[..., Stored]
+) -> None:
     bucket.leave(KEY, SMALL)
-    with pytest.raises(TransientError, match="Another worker"):
-        put(bucket.archive)
-    put(bucket.archive, replaces=True)
-    assert bucket.archive.find(KEY) is not None
+    assert store(bucket.archive) == bucket.archive.find(KEY)
+    assert len(bucket.versions(KEY)) == 2
+    assert bucket.unfinished() == []
+
+
+def test_an_object_that_is_not_what_was_sent_is_not_taken_for_confirmed(bucket: Bucket) -> None:
+    put(bucket.archive)
+    metadata = bucket.client.head_object(Bucket=bucket.name, Key=KEY)["Metadata"]
+    bucket.client.put_object(
+        Bucket=bucket.name, Key=KEY, Body=b"!" + SMALL[1:], Metadata=metadata, ChecksumAlgorithm="SHA256"
+    )
+    assert bucket.archive.find(KEY) is None
+    put(bucket.archive)
+    assert bucket.content(KEY) == SMALL
+
+
+def test_a_file_system_that_cannot_make_a_name_durable_is_told_so_by_nobody(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if stat.S_ISDIR(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Invalid argument")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert put(folder.archive) == folder.archive.find(KEY)
 
 
 def test_an_upload_that_another_worker_has_ended_is_no_fault_of_the_owner(bucket: Bucket) -> None:

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 import core.errors
 from core.archive.base import Label, Shape
 from core.archive.folder import FolderArchive
+from core.archive.folder_retrieval import FolderRetrieval
 from core.archive.keys import catalog_key, original_keys
 from core.credentials.base import Credentials
 from core.credentials.file import FileCredentials
@@ -35,6 +36,7 @@ from core.providers.gopro import api, create
 from core.providers.gopro.answers import json_object, spoken_reason
 from core.providers.gopro.originals import offer
 from core.providers.gopro.parse import read_medium
+from core.restore import Catalog
 from core.retry import PART
 from core.sync.local import LocalSync
 from core.sync.notify import about_failure, about_summary
@@ -534,6 +536,9 @@ def test_one_original_that_never_arrives_is_named_and_keeps_its_medium_from_bein
         driver = LocalSync(provider_of(cloud, home, tracker), tracker, archive, sleep=lambda _: None)
         summary = driver.run(SyncRequest(), Run("run-1", utc_now()))
         record = tracker.get("gopro", ["chapters"])["chapters"]
+        entry = Catalog(archive, FolderRetrieval(home / "backup"), "gopro").entry("chapters")
+    assert [one.stored.length for one in entry.originals] == [len(b"the first chapter")], "what arrived cannot be had"
+    assert entry.missing == "1 of 2 originals have arrived so far"
     assert (summary.completed, summary.failed) == (3, 1)
     assert (record.status, record.error_type) == ("FAILED", "IntegrityError")
     assert record.error == "source 2 of chapters is empty."

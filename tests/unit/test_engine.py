@@ -12,6 +12,7 @@ import tracemalloc
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -619,6 +620,36 @@ def test_an_invocation_that_is_late_ends_and_the_next_ones_fetch_what_is_missing
     assert 3 <= invocations <= 5
     assert place.content() == TEN_PARTS
     assert cloud.gave_each_byte_once(), "parts on their way were ended, and none was fetched again"
+    assert place.is_clean()
+
+
+@pytest.mark.parametrize("versions", [[""] * 5, [f'"{number}"' for number in range(5)]], ids=["none", "another"])
+def test_a_source_that_no_invocation_can_go_on_with_is_given_up_until_the_next_run(
+    place: Place, versions: list[str]
+) -> None:
+    cloud = ScriptedCloud(TEN_PARTS)
+
+    def move(run_id: str) -> Stored | None:
+        with place.engine() as engine:
+            source, watch = Source(cloud, MEDIUM, cloud.original()), late_after(2 * PART, cloud)
+            return engine.move(source, KEY, replace(LABEL, run_id=run_id), watch)
+
+    for cloud.version in versions[:3]:
+        assert move("run-1") is None
+    served = cloud.served
+    for cloud.version in versions[3:]:
+        with pytest.raises(TransientError, match="tells no version, or another each time"):
+            move("run-1")
+    assert cloud.served - served <= 2, "it fetches what it cannot keep"
+    assert move("run-2") is None
+    assert len(place.partials()) == 2, "the partial file of run-1 and its journal are left behind"
+
+
+@pytest.mark.parametrize("checkpoint", ["{broken", "[]", '{"upload_id": "u"}', '{"upload_id": "", "part_size": 0}'])
+def test_a_checkpoint_that_cannot_be_read_costs_only_what_it_told_of(place: Place, checkpoint: str) -> None:
+    place.tracker.keep(KEY, checkpoint)
+    place.move(ScriptedCloud(TEN_PARTS))
+    assert place.content() == TEN_PARTS
     assert place.is_clean()
 
 

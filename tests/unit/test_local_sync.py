@@ -11,15 +11,20 @@ from pathlib import Path
 
 import pytest
 
+from core.archive.catalog import Entry
+from core.archive.folder_inventory import FolderInventory
 from core.errors import ApiShapeChanged, Cancelled, CredentialsRejected, InvalidInput, StorageFull, TransientError
 from core.model import Medium, Status, utc_now
 from core.sync.local import Observer
 from core.sync.notify import about_summary
 from core.sync.plan import Plan
 from core.sync.request import Run
+from core.tracker.sqlite import SqliteTracker
+from core.verify import Verification, Verifier
 from tests.cloud_sync import Backup, wanted
 from tests.gopro_cloud import CloudMedium, GoProCloud, Quirks, from_folder, many_small, sample_library
 from tests.gopro_cloud.library import frames, video
+from tests.gopro_cloud.media import changed
 from tests.gopro_cloud.quirks import Fault
 
 REAL_RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -429,3 +434,59 @@ def test_an_original_confirmed_by_a_broken_attempt_is_not_moved_again(backup: Ba
     backup.run(media_ids=("chapters-told3",))
     total = sum(length for length, _ in wanted(cloud.media)["chapters-told3"])
     assert cloud.counts.bytes_served["chapters-told3"] <= total + 100
+
+
+@pytest.mark.parametrize("tracker_is_lost", [False, True])
+def test_a_confirmed_original_is_not_replaced_whatever_the_source_has_by_now(
+    backup: Backup, cloud: GoProCloud, tracker_is_lost: bool
+) -> None:
+    backup.run()
+    files = {path: path.read_bytes() for path in sorted(backup.folder.glob("gopro-videos/*/*/chapters-told3/*"))}
+    lost, *others = files
+    lost.unlink()
+    if tracker_is_lost:
+        backup.tracker = SqliteTracker(backup.folder.parent / "another tracker.sqlite3")
+    else:
+        inventory = FolderInventory(backup.folder, backup.archive)
+        Verifier(backup.tracker, backup.archive, inventory).verify(Verification(repair=True), Run("verify", utc_now()))
+    cloud.changes["chapters-told3"] += 1
+    assert backup.run().failed == 0
+    assert [path.read_bytes() for path in others] == [files[path] for path in others]
+    assert lost.read_bytes() in cloud_files(cloud, "chapters-told3")
+    assert backup.status("chapters-told3") == "COMPLETED"
+
+
+def cloud_files(cloud: GoProCloud, media_id: str) -> list[bytes]:
+    """The originals of a medium as the cloud serves them now."""
+    medium = cloud.find(media_id)
+    assert medium
+    bodies = [changed(file.body, cloud.changes[media_id]) for file in medium.originals]
+    return [body.read(0, body.length) for body in bodies]
+
+
+def test_an_archived_original_that_is_no_longer_offered_stays_in_the_catalog(backup: Backup, cloud: GoProCloud) -> None:
+    backup.run()
+    (medium,) = [one for one in cloud.media if one.media_id == "5f2b8c9d1e4a7b3c6d8e9f01"]
+    before = Entry.from_lines(backup.archive.read_document(f"catalog/gopro/{medium.media_id}.json"))
+    Path(backup.archive.location(before.originals[0].stored.key)).unlink()
+    inventory = FolderInventory(backup.folder, backup.archive)
+    verifier = Verifier(backup.tracker, backup.archive, inventory)
+    verifier.verify(Verification(repair=True), Run("verify", utc_now()))
+    withdrawn = before.originals[1].stored.length
+    fewer = replace(medium, files=tuple(one for one in medium.files if one.body.length != withdrawn))
+    cloud.media = [fewer if one is medium else one for one in cloud.media]
+    backup.run()
+    after = Entry.from_lines(backup.archive.read_document(f"catalog/gopro/{medium.media_id}.json"))
+    assert {one.stored.key for one in after.originals} == {one.stored.key for one in before.originals}
+    assert verifier.verify(Verification(), Run("verify-2", utc_now()))[0].status == "SOUND"
+
+
+def test_a_medium_of_which_some_is_offered_is_planned_again_without_being_listed(
+    backup: Backup, cloud: GoProCloud
+) -> None:
+    (medium,) = [one for one in cloud.media if one.media_id == "chapters-told3"]
+    cloud.media = [replace(medium, item_count=9)]
+    assert backup.run().pending == 1
+    (record,) = backup.tracker.unfinished("gopro")
+    assert record.medium
+    assert record.medium.media_id == "chapters-told3"
