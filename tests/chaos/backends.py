@@ -15,9 +15,11 @@ from pathlib import Path
 from secrets import token_hex
 from typing import Any, NamedTuple, Protocol
 
-from core.archive.base import Archive
+from core.archive.base import Archive, Inventory
 from core.archive.folder import FolderArchive
+from core.archive.folder_inventory import FolderInventory
 from core.archive.s3 import S3Archive
+from core.archive.s3_inventory import S3Inventory
 from core.credentials.base import Credentials, CredentialStore
 from core.credentials.file import FileCredentials
 from core.credentials.secretsmanager import SecretsManagerCredentials
@@ -64,6 +66,18 @@ class Backend(Protocol):
 
     def document(self, key: str) -> list[bytes]:
         """The lines of a document, past every fault."""
+        ...
+
+    def shelves(self) -> tuple[Archive, Inventory]:
+        """The archive and what it really holds, past every fault."""
+        ...
+
+    def lose(self, key: str) -> None:
+        """Somebody deletes an object."""
+        ...
+
+    def lose_tracker(self) -> None:
+        """Somebody empties the tracker."""
         ...
 
     def secret_to_write(self) -> CredentialStore:
@@ -122,6 +136,17 @@ class OneMachine:
 
     def document(self, key: str) -> list[bytes]:
         return list(self.archive().read_document(key))
+
+    def shelves(self) -> tuple[Archive, Inventory]:
+        return self.archive(), FolderInventory(self.folder, self.archive())
+
+    def lose(self, key: str) -> None:
+        (self.folder / key).unlink()
+
+    def lose_tracker(self) -> None:
+        with closing(sqlite3.connect(self._database)) as connection, connection:
+            for table in ("media", "checkpoints", "leases"):
+                connection.execute(f"DELETE FROM {table}")
 
     def objects(self) -> dict[str, Held]:
         found = {}
@@ -234,6 +259,18 @@ class Aws:
     def document(self, key: str) -> list[bytes]:
         content: bytes = self._s3.get_object(Bucket=self._name, Key=key)["Body"].read()
         return content.splitlines()
+
+    def shelves(self) -> tuple[Archive, Inventory]:
+        archive = S3Archive(self._s3, self._name, part_size=PART)
+        return archive, S3Inventory(self._s3, self._name, archive)
+
+    def lose(self, key: str) -> None:
+        self._s3.delete_object(Bucket=self._name, Key=key)
+
+    def lose_tracker(self) -> None:
+        for item in self._items():
+            key = {name: item[name] for name in ("provider", "media_id")}
+            self._dynamodb.delete_item(TableName=self._name, Key=key)
 
     def _keys(self, prefix: str = "") -> Iterator[tuple[str, str]]:
         pages = self._s3.get_paginator("list_object_versions").paginate(Bucket=self._name, Prefix=prefix)

@@ -175,6 +175,19 @@ class Chaos(RuleBasedStateMachine):
             case _:
                 self.world.sign_in(renews=what == "renewing")
 
+    # ------------------------------------------------------------- disasters
+    @precondition(lambda self: all(one.is_over for one in self.workflow.executions))
+    @rule(what=st.sampled_from(["an original", "an original", "the tracker"]), which=numbers)
+    def something_is_lost(self, what: str, which: int) -> None:
+        """An object is deleted behind the product's back, or its whole tracker; verify or reindex follows."""
+        self._step(f"something_is_lost({what!r}, {which})")
+        with self._judged():
+            if what == "the tracker":
+                self.world.the_tracker_is_lost()
+            else:
+                self.world.an_original_is_lost(which)
+        self._count(f"lost: {what}")
+
     # ---------------------------------------------------------- the machines
     @rule()
     def faults_stop(self) -> None:

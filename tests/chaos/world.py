@@ -21,6 +21,7 @@ from core.providers.base import ProviderSettings
 from core.sync.request import Run
 from core.tracker.base import Tracker
 from core.transfer import Engine
+from core.verify import Verification, Verifier
 from tests.chaos.backends import PART, Backend, Held, sign_in
 from tests.chaos.faults import Faults, Interposed, Mortal
 from tests.gopro_cloud import CloudMedium, GoProCloud, Quirks
@@ -177,6 +178,8 @@ class World:
         self.heard: list[str] = []
         self.told: list[str] = []
         self.can_count_bytes = True
+        #: Media that were COMPLETED until one of their originals was lost: what is left of them stays as it is.
+        self.once_whole: set[str] = set()
         self._cloud_faults: list[tuple[Fault, int]] = []
         self._throttles = 0
         self._ear = _Ear()
@@ -226,6 +229,48 @@ class World:
         """The next downloads of a medium go wrong."""
         self.cloud.quirks.faults[media_id] = fault
         self._cloud_faults.append((fault, fault.times))
+
+    def an_original_is_lost(self, which: int) -> None:
+        """An object of a COMPLETED medium is deleted, and `verify --repair` sees to it without touching another."""
+        before = self.look()
+        whole = {media_id for media_id, one in before.statuses.items() if one.status is Status.COMPLETED}
+        keys = sorted(key for key in before.objects if key.split("/")[3] in whole)
+        if not keys:
+            return
+        key = keys[which % len(keys)]
+        self.backend.lose(key)
+        found = self._verify(Verification(repair=True))
+        self.once_whole.add(key.split("/")[3])
+        self._holds("I1", key in found, f"{key} was deleted, and verify does not say so")
+        self._only_changes(before, {key})
+
+    def the_tracker_is_lost(self) -> None:
+        """The tracker is emptied, and `reindex` rebuilds it from archive and catalog."""
+        before = self.look()
+        self.backend.lose_tracker()
+        self._verify(Verification(repair=True, untracked=True))
+        after = self._only_changes(before, set())
+        whole = {media_id for media_id, one in before.statuses.items() if one.status is Status.COMPLETED}
+        if any(key.split("/")[3] not in whole for key in before.objects):
+            self.can_count_bytes = False  # what no catalog entry tells of yet may be fetched to be compared
+        for media_id, record in before.statuses.items():
+            if record.status is Status.COMPLETED:
+                told = after.statuses.get(media_id)
+                is_known = told is not None and told.status is Status.COMPLETED
+                self._holds("I2", is_known, f"{media_id} was COMPLETED and is {told} after reindex")
+
+    def _verify(self, request: Verification) -> set[str]:
+        archive, inventory = self.backend.shelves()
+        verifier = Verifier(self.backend.observer(lambda: self.now), archive, inventory, workers=2)
+        self.runs += 1
+        _, findings = verifier.verify(request, Run(f"verify-{self.runs}", self.now))
+        return {one.key for one in findings}
+
+    def _only_changes(self, before: Seen, lost: set[str]) -> Seen:
+        self.before = self.look()
+        kept = {key: held for key, held in before.objects.items() if key not in lost}
+        self._holds("I8", self.before.objects == kept, "a repair touched an object")
+        return self.before
 
     def hears(self, fault: BaseException) -> None:
         """Somebody sees this error."""
@@ -316,7 +361,8 @@ class World:
         for media_id, record in now.statuses.items():
             was = before.statuses.get(media_id)
             if record.status is Status.COMPLETED and (was is None or was.status is not Status.COMPLETED):
-                wanted = self.originals(media_id, self._alive(media_id, before, now))
+                since = 0 if media_id in self.once_whole else self._alive(media_id, before, now).start
+                wanted = self.originals(media_id, range(since, now.versions.get(media_id, 0) + 1))
                 there = by_medium.get(media_id, [])
                 missing = [one for one in wanted if not one & set(there)]
                 told = f"{media_id} lacks {len(missing)} of {len(wanted)} originals"
@@ -351,7 +397,8 @@ class World:
             current = self.originals(media_id, alive)
             is_good = len(alive) == 1 and any((held.length, held.sha256) in one for one in current)
             was = before.statuses.get(media_id)
-            if (is_good and key in before.confirmed) or (was and was.status is Status.COMPLETED):
+            is_whole = media_id in self.once_whole or (was is not None and was.status is Status.COMPLETED)
+            if is_whole or (is_good and key in before.confirmed):
                 there = now.objects.get(key)
                 self._holds("I8", there is not None, f"{key} has gone")
                 self._holds("I8", there == held, f"{key} was written again")
