@@ -31,6 +31,9 @@ MOST_PARTS = 1_000_000
 #: How the names of documents end that are still being written.
 _ASIDE = ".partial"
 
+#: How a file or folder is named that somebody else put where an original belongs.
+_OTHERS = ".other"
+
 _JOURNAL = ".journal"
 _PARTIALS_ARE_KEPT = 7 * 24 * 3600.0
 _READ = 1024 * 1024
@@ -240,11 +243,15 @@ class FolderUpload:
                 raise IntegrityError(
                     f"What the disk gives back for {self._key} is not what was written. It is tried again."
                 )
-            if not self._replaces and (found := self._archive.find(self._key)):
+            found = None if self._replaces else self._archive.find(self._key)
+            if found:
                 self.abort()
                 if (found.length, found.sha256) == (length, digest):
                     return found
                 raise TransientError(f"Another worker has stored something at {self._key}. It is looked at again.")
+            if self._path.is_dir() or (self._path.exists() and not self._replaces):
+                # Not from here: it makes way and stays, and verify names it.
+                self._path.rename(self._path.with_name(f"{self._path.name}.{token_hex(4)}{_OTHERS}"))
             if self._label.captured_at:
                 moment = self._label.captured_at.timestamp()
                 with suppress(OSError, OverflowError):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from core.archive.folder import FolderArchive
+from core.archive.keys import catalog_prefix
 from core.cli.options import (
     DEFAULT_CREDENTIALS,
     ApiUrl,
@@ -23,9 +25,18 @@ from core.cli.options import (
     ProviderName,
     Target,
 )
-from core.cli.places import new_run, only_process, open_target, provider_of, require_parent, tracker_to_read
+from core.cli.places import (
+    STATE_FOLDER,
+    new_run,
+    only_process,
+    open_target,
+    provider_of,
+    require_parent,
+    tracker_to_read,
+)
 from core.cli.terminal import Exit, answering, err, out
 from core.credentials.file import FileCredentials
+from core.errors import InvalidInput
 from core.sync.local import LocalSync
 from core.sync.request import SyncRequest
 from core.tracker.sqlite import SqliteTracker
@@ -58,6 +69,7 @@ def sync(
     request = SyncRequest(provider, full_scan, max_items, tuple(media_id) if media_id else None)
     with answering(provider), _only_sync(to), Progress(err, quiet=as_json) as progress:
         tracker, archive = open_target(to)
+        _require_tracker(tracker, archive, provider)
         archive.clean_partials()
         tracker.forget_leases()
         cloud = provider_of(provider, FileCredentials(credentials), tracker, api_url)
@@ -92,6 +104,7 @@ def plan(
     request = SyncRequest(provider, full_scan, max_items, tuple(media_id) if media_id else None, dry_run=True)
     keeper = PlanKeeper()
     with answering(provider), tracker_to_read(to) as tracker:
+        _require_tracker(tracker, FolderArchive(to), provider)
         cloud = provider_of(provider, FileCredentials(credentials), tracker, api_url)
         LocalSync(cloud, tracker, FolderArchive(to), observer=keeper).run(request, new_run())
         estimate = _cost_of_plan(keeper.plan, tracker) if cost else None
@@ -107,10 +120,29 @@ def plan(
 
 @contextmanager
 def _only_sync(to: Path) -> Iterator[None]:
-    """The only sync into a folder."""
+    """The only sync into a folder; `InvalidInput` if a backup was there and is not any more."""
     require_parent(to)
+    marker = DEFAULT_CREDENTIALS.with_name("folders") / sha256(str(to.resolve()).encode()).hexdigest()[:16]
+    if marker.exists() and not (to / STATE_FOLDER).exists():
+        raise InvalidInput(
+            f"A backup was in {to}, and now there is none. Is its disk mounted? If it is to begin anew, remove {marker}"
+        )
     with only_process(to):
+        with suppress(OSError):
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            marker.write_text(f"{to.resolve()}\n", encoding="utf-8")
         yield
+
+
+def _require_tracker(tracker: SqliteTracker, archive: FolderArchive, provider: str) -> None:
+    """`InvalidInput` if the tracker is lost: it knows of nothing, though media are archived."""
+    if any(True for _ in tracker.records(provider)):
+        return
+    if any(True for _ in archive.document_keys(catalog_prefix(provider))):
+        raise InvalidInput(
+            "The tracker knows of no medium, though some are archived, so that a sync would bring them all again. "
+            "Rebuild it first, which moves nothing: cloud-sync reindex, with the same --to."
+        )
 
 
 def _exit_code(summary: Summary) -> Exit:

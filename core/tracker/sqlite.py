@@ -74,9 +74,7 @@ class SqliteTracker:
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if tables and (application, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
             what = f"a tracker of version {version}" if application == _APPLICATION_ID else "another program's"
-            raise InvalidInput(
-                f"{path} is a database, but {what}: not this version's sync tracker. Move it away to begin anew."
-            )
+            raise InvalidInput(f"{path} is a database, but {what}: not this version's sync tracker. {_MOVE_AWAY}")
         # FULL: a record that says COMPLETED must survive a power cut.
         self._connection.execute("PRAGMA synchronous = FULL")
         _patiently(lambda: self._connection.execute("PRAGMA journal_mode = WAL"))
@@ -236,6 +234,9 @@ def _patiently(statement: Callable[[], object]) -> None:
             return
 
 
+_MOVE_AWAY = "Move it away, then rebuild it from what is archived: cloud-sync reindex --to FOLDER."
+
+
 def _told_by_sqlite(error: sqlite3.DatabaseError, path: Path) -> CloudSyncError:
     # What the module itself complains of has no code of SQLite's.
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
@@ -246,7 +247,7 @@ def _told_by_sqlite(error: sqlite3.DatabaseError, path: Path) -> CloudSyncError:
             f"The disk is full: {path} cannot grow. What was confirmed stays; make room and start again."
         )
     if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-        return InvalidInput(f"{path} cannot be used as a sync tracker ({error}). Move it away to begin anew.")
+        return InvalidInput(f"{path} cannot be used as a sync tracker ({error}). {_MOVE_AWAY}")
     return CloudSyncError(f"{path} cannot be used ({error}). Look at permissions and free space of its folder.")
 
 

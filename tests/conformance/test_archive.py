@@ -760,6 +760,20 @@ def test_an_object_that_is_not_what_was_sent_is_not_taken_for_confirmed(bucket: 
     assert bucket.content(KEY) == SMALL
 
 
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_somebody_else_put_where_an_original_belongs_makes_way_and_stays(folder: Folder, kind: str) -> None:
+    place = folder.root / KEY
+    if kind == "file":
+        folder.leave(KEY, b"holiday")
+    else:
+        place.mkdir(parents=True)
+    put(folder.archive)
+    assert folder.content(KEY) == SMALL
+    (other,) = set(place.parent.iterdir()) - {place}
+    assert other.name.endswith(".other")
+    assert kind == "folder" or other.read_bytes() == b"holiday"
+
+
 def test_a_file_system_that_cannot_make_a_name_durable_is_told_so_by_nobody(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -640,6 +640,40 @@ def test_no_backup_is_begun_where_its_disk_is_not_mounted(cli: CommandLine) -> N
     assert not disk.exists()
 
 
+def test_a_backup_that_was_there_and_is_not_any_more_is_not_begun_anew_without_a_word(cli: CommandLine) -> None:
+    cli.sync()
+    mounted = cli.folder.rename(cli.home / "unmounted")
+    cli.folder.mkdir()
+    refused = cli.sync()
+    assert refused.code == 2
+    assert "and now there is none. Is its disk mounted?" in refused.told
+    assert not list(cli.folder.iterdir())
+    cli.folder.rmdir()
+    mounted.rename(cli.folder)
+    assert "NO_NEW_VIDEOS" in cli.sync().out
+    mounted = cli.folder.rename(cli.home / "unmounted")
+    cli.folder.mkdir()
+    Path(refused.told.split()[-1]).unlink()
+    assert cli.sync().code == 0
+    assert cli.backup.archived() == wanted(cli.cloud.media)
+
+
+def test_a_lost_tracker_is_rebuilt_before_a_sync_would_bring_everything_again(
+    cli: CommandLine, cloud: GoProCloud
+) -> None:
+    cli.sync()
+    served = cloud.counts.bytes_served.total()
+    for path in cli.folder.glob(".cloud-sync/tracker.sqlite3*"):
+        path.unlink()
+    for command in ("sync", "plan"):
+        refused = cli.sync(command=command)
+        assert refused.code == 2
+        assert "Rebuild it first, which moves nothing: cloud-sync reindex" in refused.told
+    assert cli.run("reindex", "--to", "backup").code == 0
+    assert "NO_NEW_VIDEOS" in cli.sync().out
+    assert cloud.counts.bytes_served.total() == served
+
+
 def test_the_command_says_its_version(cli: CommandLine) -> None:
     assert cli.run("--version") == Ended(0, f"cloud-sync {version('cloud-sync')}\n", "")
 
