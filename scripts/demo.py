@@ -237,14 +237,17 @@ def verdict(first: Execution, second: Execution, archived: list[Archived], missi
 def leave_running(stack: Stack, cloud: Cloud) -> None:
     """Say how to look around; `make demo-stop` ends it."""
     (STATE / "pids").write_text(f"{stack.emulator.pid} {cloud.process.pid}")
+    (STATE / "emulator-folder").write_text(stack.emulator.folder)
     console.rule("left running")
     for line in (
         f"export AWS_ENDPOINT_URL={stack.emulator.endpoint} AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test "
         "AWS_DEFAULT_REGION=us-east-1",
         f'export PATH="{Path(sys.executable).parent}:$PATH" CLOUD_SYNC_API_URL={cloud.url}',
-        f"cloud-sync doctor --stack {stack.name}",
+        f"cloud-sync doctor --stack {stack.name}  # the emulated AWS has no point-in-time recovery, nobody reads mail",
         f"cloud-sync status --stack {stack.name}",
         f"cloud-sync restore --stack {stack.name} --into back --all",
+        f"aws secretsmanager get-secret-value --secret-id {stack.outputs['CredentialsSecretArn']} --query SecretString "
+        "--output text | cloud-sync auth set && cloud-sync sync --to backup",
         f"aws s3 ls --recursive s3://{stack.outputs['ArchiveBucketName']}/",
         f"aws dynamodb scan --table-name {stack.outputs['SyncTrackerTableName']}",
         f"aws stepfunctions start-execution --state-machine-arn {stack.outputs['StateMachineArn']}",
@@ -264,6 +267,7 @@ def end_kept() -> None:
         if is_ours(int(group)):
             console.print(f"ending what an earlier demo left running (process {group})")
             os.killpg(int(group), signal.SIGTERM)
+    shutil.rmtree((STATE / "emulator-folder").read_text(), ignore_errors=True)
     shutil.rmtree(STATE, ignore_errors=True)
 
 

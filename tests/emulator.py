@@ -46,7 +46,7 @@ class Emulator:
         self._log = log or Path(os.devnull)
         self._settings = settings
         self._guarded = guarded
-        self._folder = ""
+        self.folder = ""
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -58,7 +58,7 @@ class Emulator:
     @property
     def certificate(self) -> str:
         """The file that its clients have to trust, "" without TLS."""
-        return f"{self._folder}/ministack-tls/server.crt" if self._guarded else ""
+        return f"{self.folder}/ministack-tls/server.crt" if self._guarded else ""
 
     @property
     def trust(self) -> dict[str, str]:
@@ -68,12 +68,12 @@ class Emulator:
     def start(self) -> Self:
         """Start it and wait until it answers."""
         # What it leaves in the temporary folder goes with it.
-        self._folder = tempfile.mkdtemp(prefix="cloud-sync-emulator-")
+        self.folder = tempfile.mkdtemp(prefix="cloud-sync-emulator-")
         environment = {
             **os.environ,
             "GATEWAY_PORT": str(self.port),
             "LOG_LEVEL": "WARNING",
-            "TMPDIR": self._folder,
+            "TMPDIR": self.folder,
             **({"AUTH": "true", "USE_SSL": "1"} if self._guarded else {}),
             **self.trust,
             **self._settings,
@@ -111,7 +111,7 @@ class Emulator:
                 self._process.wait(15)
         if self._process:
             end_group(self._process.pid)
-            shutil.rmtree(self._folder, ignore_errors=True)
+            shutil.rmtree(self.folder, ignore_errors=True)
 
     def __enter__(self) -> Self:
         return self.start()

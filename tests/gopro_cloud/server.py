@@ -225,7 +225,8 @@ class _Handler(BaseHTTPRequestHandler):
             with self._api("user") as allowed:
                 if allowed:
                     media = self.cloud.media
-                    self._json(200, {"id": USER_ID, "total_count": len(media) + 1, "total_storage": 1})
+                    length = sum(file.body.length for medium in media for file in medium.files)
+                    self._json(200, {"id": USER_ID, "total_count": len(media) + 1, "total_storage": length})
         elif parts.path == "/media/search":
             with self._api("search") as allowed:
                 if allowed:

@@ -21,7 +21,7 @@ from tests.gopro_cloud.server import CLIENT_ID, CLIENT_SECRET, PASSWORD, USERNAM
 from tests.unit.test_command_line import IMPATIENT, CommandLine, Terminal
 
 TOKEN = "eyJhbGciOiJSU0EtT0FFUCJ9.a-token.that.was.pasted"
-GOOD = "Signed in: account user-7f3e, 4 media, 1 byte."
+GOOD = "Signed in: account user-7f3e, 4 media, 60,000 bytes."
 
 
 @pytest.fixture
@@ -240,7 +240,7 @@ def test_a_check_tells_good_credentials_from_dead_ones_and_from_a_cloud_that_is_
     before = cli.credentials.read_bytes()
     good = cli.run("auth", "--check")
     assert (good.code, good.out) == (0, "")
-    assert good.told == f"The credentials in {cli.credentials} are good: account user-7f3e, 4 media, 1 byte."
+    assert good.told == f"The credentials in {cli.credentials} are good: account user-7f3e, 4 media, 60,000 bytes."
 
     cloud.quirks.throttle, cloud.quirks.throttle_status, cloud.quirks.retry_after = 1000, 503, "0"
     assert cli.run("auth", "--check", program=IMPATIENT).code == 4
