@@ -29,7 +29,7 @@ class FolderRetrieval:
 
     def look(self, originals: Sequence[Stored]) -> list[Held]:
         """Each is there or not."""
-        return [Held(one, State.READY if self._path(one.key).is_file() else State.MISSING) for one in originals]
+        return [self._held(one) for one in originals]
 
     def request(self, held: Held, tier: str, days: int) -> None:
         """Nothing in a folder has to be asked for."""
@@ -44,6 +44,14 @@ class FolderRetrieval:
                 yield file
         except OSError as error:
             raise CloudSyncError(f"{path} cannot be read ({error.strerror}).") from error
+
+    def _held(self, one: Stored) -> Held:
+        try:
+            return Held(one, State.READY if self._path(one.key).is_file() else State.MISSING)
+        except OSError as error:
+            return Held(one, State.MISSING, trouble=f"{self._root / one.key} cannot be read ({error.strerror}).")
+        except InvalidInput as error:
+            return Held(one, State.MISSING, trouble=str(error))
 
     def _path(self, key: str) -> Path:
         segments = key.split("/")

@@ -26,6 +26,7 @@ class Held:
     """How the archive holds an original now.
 
     `version_id` has to be named to reach it, "" where it is the current one. `expires_at` is when a restored copy goes.
+    `trouble` is why the archive would not tell of it, "" if it did; `state` means nothing then.
     """
 
     stored: Stored
@@ -33,6 +34,7 @@ class Held:
     storage_class: str = ""
     version_id: str = ""
     expires_at: datetime | None = None
+    trouble: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Retrieval(Protocol):
         ...
 
     def look(self, originals: Sequence[Stored]) -> list[Held]:
-        """How each is held now, in their order."""
+        """How each is held now, in their order; what cannot be asked of one is its `trouble` and ends nothing."""
         ...
 
     def request(self, held: Held, tier: str, days: int) -> None:

@@ -21,7 +21,7 @@ from botocore.exceptions import ClientError
 
 from core.archive.retrieval import Document, Held, Reader, State
 from core.archive.s3 import _asking_s3
-from core.errors import CloudSyncError
+from core.errors import CloudSyncError, TransientError
 from core.model import Stored
 
 if TYPE_CHECKING:
@@ -125,8 +125,13 @@ class S3Retrieval:
         """The same, asked of S3 itself if the listing had no word on a restore."""
         if held.state is not State.ARCHIVED:
             return held
-        with _asking_s3(held.stored.key):
-            head = self._client.head_object(Bucket=self._bucket, Key=held.stored.key, **_version(held))
+        try:
+            with _asking_s3(held.stored.key):
+                head = self._client.head_object(Bucket=self._bucket, Key=held.stored.key, **_version(held))
+        except TransientError:
+            raise
+        except CloudSyncError as error:
+            return replace(held, trouble=str(error))
         told = _RESTORE.fullmatch(head.get("Restore", ""))
         if not told:
             return held

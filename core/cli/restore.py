@@ -74,7 +74,7 @@ def restore(
         with only_process(into):
             report = driver.carry_out(situation, wait_seconds=every * 60 if wait else None)
     if as_json:
-        out.print_json(json.dumps(report.to_json() | {"catalog_unreadable": selected.unreadable}))
+        out.print_json(json.dumps(report.to_json() | {"catalog_unreadable": list(selected.unreadable)}))
     else:
         print_report(out, report, into)
     if report.troubles or selected.unreadable:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -19,7 +19,6 @@ from core.cli.bars import Display
 from core.cli.terminal import say
 from core.model import Json, Record, Stored, counted, format_time, printable
 from core.restore import (
-    HOW_TO_MEND,
     LastRun,
     Outcome,
     Quote,
@@ -63,7 +62,8 @@ class Progress(Display, Watcher):
     def finished(self, result: Result) -> None:
         """Say what became of it and take its bar away."""
         with self._lock:
-            self._bars.remove_task(self._files.pop(result.stored.key))
+            if (task := self._files.pop(result.stored.key, None)) is not None:
+                self._bars.remove_task(task)
         if result.outcome is Outcome.RESTORED:
             self._say(f"{_name(result.stored)}: {result.stored.length:,} bytes, verified")
         else:
@@ -99,6 +99,7 @@ _GROUPS = {
     "missing": "not in the archive",
     "damaged": "came damaged before",
     "in_the_way": "another file in the way",
+    "failed": "cannot be looked at",
 }
 
 
@@ -191,6 +192,7 @@ def shown_json(entry: Entry, held: Sequence[Held], record: Record | None) -> dic
             "role": one.role,
             "camera_position": one.camera_position,
             "state": how.state.value,
+            "trouble": how.trouble,
             "storage_class": how.storage_class,
             "restored_until": format_time(how.expires_at),
         }
@@ -231,7 +233,7 @@ def print_medium(
         checksum = one.stored.store_checksum or f"SHA-256 {one.stored.sha256}"
         lines = [
             place,
-            f"  {one.stored.length:,} bytes, {_STATES[how.state]}{storage_class}{until}",
+            f"  {one.stored.length:,} bytes, {how.trouble or _STATES[how.state]}{storage_class}{until}",
             f"  {checksum}" + (f", parts of {one.stored.part_size:,} bytes" if one.stored.part_size else ""),
         ]
         if one.stored.damage:
@@ -278,6 +280,8 @@ def print_standing(console: Console, standing: Standing, newest: Execution | Non
 def _reported(run: LastRun | None) -> str:
     if run is None:
         return "none yet"
+    if run.report is None:
+        return f"{run.key} cannot be read, {format_time(run.ended_at)}"
     return f"{run.report.get('run_id')}: {run.report.get('status')}, {format_time(run.ended_at)}"
 
 
@@ -286,12 +290,12 @@ def _ran(run: Execution) -> str:
     return f"{run.name}: {run.output.get('status') or run.error or run.status}, {moment}"
 
 
-def say_unreadable(places: Sequence[str]) -> None:
-    """Name the catalog entries that cannot be read, and what to do."""
-    for place in places[:_TOLD]:
-        say(printable(f"{place} cannot be read; what it tells of is left out. {HOW_TO_MEND}"))
-    if len(places) > _TOLD:
-        say(f"… and {len(places) - _TOLD:,} more entries of the catalog.")
+def say_unreadable(unreadable: Mapping[str, str]) -> None:
+    """Name the documents of the catalog that are left out, why, and what to do."""
+    for place, why in list(unreadable.items())[:_TOLD]:
+        say(printable(f"{place} is left out: {why}"))
+    if len(unreadable) > _TOLD:
+        say(f"… and {len(unreadable) - _TOLD:,} more documents of the catalog.")
 
 
 def _line(console: Console, text: str) -> None:

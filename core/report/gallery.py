@@ -90,7 +90,7 @@ class Gallery:
         """A ledger of these months, whose media and bytes `came` on these days; of an earlier one the runs stay."""
         try:
             ledger = Ledger(months, runs=self.ledger().runs)
-        except InvalidInput:
+        except (InvalidInput, OSError):
             ledger = Ledger(months)
         media = length = 0
         for date in sorted(came):

@@ -6,9 +6,12 @@ It is a small document that each run writes anew, so that nobody has to list the
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass, fields, replace
+from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 from core.errors import InvalidInput
 from core.model import Json
@@ -18,6 +21,8 @@ _DAYS = 400
 
 #: Runs that are kept, the latest.
 _RUNS = 60
+
+_MONTH = re.compile(r"\d{4}-(0\d|1[0-2])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +101,7 @@ class Ledger:
             "days": [asdict(one) for one in self.days],
             "runs": [asdict(one) for one in self.runs],
         }
-        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
     @classmethod
     def from_lines(cls, lines: Iterable[bytes]) -> Ledger:
@@ -104,14 +109,44 @@ class Ledger:
         try:
             told: Json = json.loads(b"".join(lines))
             return cls(
-                {str(name): Month(**month) for name, month in told["months"].items()},
-                [Day(**one) for one in told["days"]],
-                [Line(**one) for one in told["runs"]],
+                {_month(name): _read(Month, month) for name, month in told["months"].items()},
+                [_read(Day, one) for one in told["days"]],
+                [_read(Line, one) for one in told["runs"]],
             )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InvalidInput(
                 f"The ledger of the gallery cannot be read ({type(error).__name__}). cloud-sync report makes it anew."
             ) from None
+
+
+Part = TypeVar("Part", Month, Day, Line)
+
+
+def _read(kind: type[Part], told: Json) -> Part:
+    """A part of the ledger; `TypeError` if a value of it is not of its kind, `ValueError` if a day is none."""
+    part = kind(**told)
+    for one in fields(part):
+        if not _is_a(getattr(part, one.name), str(one.type)):
+            raise TypeError(one.name)
+    if isinstance(part, Day):
+        date.fromisoformat(part.date)
+    return part
+
+
+def _is_a(value: Json, kind: str) -> bool:
+    match kind:
+        case "str":
+            return isinstance(value, str)
+        case "int":
+            return isinstance(value, int) and 0 <= value < 2**63
+        case _:
+            return value is None or (isinstance(value, int | float) and 0 <= value < math.inf)
+
+
+def _month(name: str) -> str:
+    if not _MONTH.fullmatch(name):
+        raise ValueError("not a month")
+    return name
 
 
 def _came(days: Sequence[Day], date: str, total: Month) -> tuple[int, int]:

@@ -12,10 +12,10 @@ from typing import TypeVar
 
 from core import retry
 from core.archive.retrieval import Held, Retrieval, State
-from core.errors import Cancelled, CloudSyncError, IntegrityError, StorageFull
+from core.errors import Cancelled, CloudSyncError, IntegrityError, StorageFull, public_text
 from core.model import Json, Stored
 from core.restore.quote import tier_of
-from core.restore.select import Wanted
+from core.restore.select import HOW_TO_MEND, Wanted
 from core.restore.target import Presence, Target, Writing
 
 T = TypeVar("T")
@@ -23,6 +23,8 @@ R = TypeVar("R")
 
 _READ = 1024 * 1024
 _STOPPED = "Stopped as asked. What has arrived stays; the same command goes on from here."
+
+_EXPIRED = "the readable copy has expired; give the command again"
 
 
 class Outcome(StrEnum):
@@ -37,7 +39,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
-_GROUPS = ("already_here", "ready", "requested", "archived", "missing", "damaged", "in_the_way")
+_GROUPS = ("already_here", "ready", "requested", "archived", "missing", "damaged", "in_the_way", "failed")
 _FINE = frozenset({Outcome.RESTORED, Outcome.ALREADY_HERE, Outcome.WAITING})
 
 
@@ -163,21 +165,30 @@ class Restore:
     def survey(self, originals: Sequence[Wanted]) -> Situation:
         """What is here already, and how the archive holds the rest; nothing is changed or paid for."""
         self._target.begin()
-        present = self._all(lambda one: self._target.presence(one.stored, self._go_on), originals)
-        settled = [
-            _settled(one.stored, presence, self._target)
-            for one, presence in zip(originals, present, strict=True)
-            if presence is not Presence.ABSENT
-        ]
-        absent = [one for one, presence in zip(originals, present, strict=True) if presence is Presence.ABSENT]
-        held = self._retrieval.look([one.stored for one in absent])
-        coming = [(one, how) for one, how in zip(absent, held, strict=True) if how.state is not State.MISSING]
-        settled += [
-            Result(how.stored, Outcome.MISSING, "it is in the catalog, but not in the archive")
-            for how in held
-            if how.state is State.MISSING
-        ]
+        distinct, settled = _distinct(originals)
+        absent: list[Wanted] = []
+        for one, result in zip(distinct, self._all(self._settled, distinct), strict=True):
+            if result:
+                settled.append(result)
+            else:
+                absent.append(one)
+        coming: list[tuple[Wanted, Held]] = []
+        for one, held in zip(absent, self._retrieval.look([one.stored for one in absent]), strict=True):
+            if result := _unavailable(held):
+                settled.append(result)
+            else:
+                coming.append((one, held))
         return Situation(tuple(settled), tuple(coming))
+
+    def _settled(self, one: Wanted) -> Result | None:
+        """What became of an original before, None if it is still to come."""
+        try:
+            presence = self._target.presence(one.stored, self._go_on)
+            return _result(one.stored, presence, self._target)
+        except (Cancelled, StorageFull):
+            raise
+        except (CloudSyncError, OSError) as error:
+            return _failed(one.stored, error)
 
     def require_room(self, situation: Situation) -> None:
         """Raise `StorageFull` if what is to come will not fit on the disk, before it is paid for."""
@@ -198,7 +209,7 @@ class Restore:
                 break
             self._watcher.waiting(len(coming), wait_seconds)
             self._pause(wait_seconds)
-            coming = self._again(coming)
+            coming = self._again(coming, report)
         report.results += [Result(held.stored, Outcome.WAITING) for _, held in coming]
         return report
 
@@ -232,14 +243,23 @@ class Restore:
             return Result(held.stored, Outcome.FAILED, str(error))
         return None
 
-    def _again(self, coming: Sequence[tuple[Wanted, Held]]) -> list[tuple[Wanted, Held]]:
-        """How what was waited for is held now; it was requested, whatever a listing says that lags behind."""
+    def _again(self, coming: Sequence[tuple[Wanted, Held]], report: Report) -> list[tuple[Wanted, Held]]:
+        """How what was requested is held now; what is no longer to be waited for is in the report.
+
+        It is not requested a second time here: whoever pays decides that, by giving the command again.
+        """
         held = retry.retrying(
             retry.API_CALL, lambda: self._retrieval.look([one.stored for one, _ in coming]), sleep=self._pause
         )
-        return [
-            (one, now if now.state is State.READY else before) for (one, before), now in zip(coming, held, strict=True)
-        ]
+        still: list[tuple[Wanted, Held]] = []
+        for (one, before), now in zip(coming, held, strict=True):
+            if result := _unavailable(now):
+                report.results.append(result)
+            elif now.state is before.state is State.ARCHIVED:
+                report.results.append(Result(now.stored, Outcome.FAILED, _EXPIRED))
+            else:
+                still.append((one, now))
+        return still
 
     def _bring(self, pair: tuple[Wanted, Held]) -> Result:
         one, held = pair
@@ -247,8 +267,8 @@ class Restore:
             result = self._brought(one, held)
         except (Cancelled, StorageFull):
             raise
-        except CloudSyncError as error:
-            result = Result(held.stored, Outcome.FAILED, str(error))
+        except (CloudSyncError, OSError) as error:
+            result = _failed(held.stored, error)
         self._watcher.finished(result)
         return result
 
@@ -311,8 +331,34 @@ class Restore:
             raise Cancelled(_STOPPED)
 
 
-def _settled(stored: Stored, presence: Presence, target: Target) -> Result:
+def _distinct(originals: Sequence[Wanted]) -> tuple[list[Wanted], list[Result]]:
+    """Each key once: two originals cannot be brought to one place. What else is told of a key is a failure."""
+    first: dict[str, Wanted] = {}
+    failed: list[Result] = []
+    for one in originals:
+        if first.setdefault(one.stored.key, one).stored != one.stored:
+            text = f"the catalog tells of it twice, and not the same. {HOW_TO_MEND}"
+            failed.append(Result(one.stored, Outcome.FAILED, text))
+    return list(first.values()), failed
+
+
+def _unavailable(held: Held) -> Result | None:
+    """Why an original cannot be had, None if it can."""
+    if held.trouble:
+        return Result(held.stored, Outcome.FAILED, held.trouble)
+    if held.state is State.MISSING:
+        return Result(held.stored, Outcome.MISSING, "it is in the catalog, but not in the archive")
+    return None
+
+
+def _failed(stored: Stored, error: CloudSyncError | OSError) -> Result:
+    return Result(stored, Outcome.FAILED, public_text(error) if isinstance(error, OSError) else str(error))
+
+
+def _result(stored: Stored, presence: Presence, target: Target) -> Result | None:
     match presence:
+        case Presence.ABSENT:
+            return None
         case Presence.WHOLE:
             return Result(stored, Outcome.ALREADY_HERE)
         case Presence.DAMAGED:

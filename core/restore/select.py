@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import calendar
+import errno
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ from core.archive.base import Archive
 from core.archive.catalog import Archived, Entry
 from core.archive.keys import catalog_key, catalog_prefix
 from core.archive.retrieval import Retrieval
-from core.errors import InvalidInput
+from core.errors import CloudSyncError, InvalidInput
 from core.model import Medium, Stored, parse_time, printable
 from core.restore.cache import Cache
 
@@ -104,10 +105,10 @@ def camera_of(medium: Medium) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The entries that were selected, the oldest first, and where those stand that cannot be read."""
+    """The entries that were selected, the oldest first; why others are left out, by the place where they stand."""
 
     entries: list[Entry]
-    unreadable: list[str]
+    unreadable: dict[str, str]
 
 
 class Catalog:
@@ -122,16 +123,17 @@ class Catalog:
     def select(self, selection: Selection) -> Selected:
         """The entries that are selected, each with those originals alone that are.
 
-        An entry that cannot be read keeps no other from being had; whether it would be selected is unknown.
+        What cannot be read, or is no entry of the medium that it tells of, keeps no other from being had; whether it
+        would be selected is unknown.
         `InvalidInput` if that or nothing is there of an id that is asked for.
         """
-        unreadable: list[str] = []
+        unreadable: dict[str, str] = {}
         if selection.media_ids:
             entries = [self.entry(one) for one in dict.fromkeys(selection.media_ids)]
         else:
             entries = list(self._readable(unreadable))
         found = [Entry(one.medium, one.archived_at, one.missing, selection.of(one)) for one in entries]
-        return Selected(sorted((one for one in found if one.originals), key=_order), sorted(unreadable))
+        return Selected(sorted((one for one in found if one.originals), key=_order), dict(sorted(unreadable.items())))
 
     def entry(self, media_id: str) -> Entry:
         """The entry of one medium; `InvalidInput` if there is none."""
@@ -144,31 +146,60 @@ class Catalog:
                 "cloud-sync status."
             ) from None
         try:
-            return Entry.from_lines([text.encode()])
+            return _entry(key, text)
         except InvalidInput as error:
-            raise InvalidInput(f"{self._archive.location(key)}: {error} {HOW_TO_MEND}") from None
+            raise InvalidInput(f"{self._archive.location(key)}: {error}") from None
 
-    def _readable(self, unreadable: list[str]) -> Iterator[Entry]:
-        for key, text in self._texts().items():
+    def _readable(self, unreadable: dict[str, str]) -> Iterator[Entry]:
+        for key, text in self._texts(unreadable).items():
             try:
-                yield Entry.from_lines([text.encode()])
-            except InvalidInput:
-                unreadable.append(self._archive.location(key))
+                yield _entry(key, text)
+            except InvalidInput as error:
+                unreadable[self._place(key)] = str(error)
 
-    def _texts(self) -> dict[str, str]:
+    def _texts(self, unreadable: dict[str, str]) -> dict[str, str]:
         listed = self._retrieval.documents(catalog_prefix(self._provider))
         tags = {one.key: one.tag for one in listed if one.key.endswith(".json")}
         kept = self._cache.load() if self._cache else {}
         texts = {key: kept[key][1] for key, tag in tags.items() if key in kept and kept[key][0] == tag}
         unread = [key for key in tags if key not in texts]
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="catalog") as pool:
-            texts |= zip(unread, pool.map(self._text, unread), strict=True)
+            read = pool.map(lambda key: self._text_or_none(key, unreadable), unread)
+            texts |= {key: text for key, text in zip(unread, read, strict=True) if text is not None}
         if self._cache and (unread or kept.keys() != tags.keys()):
-            self._cache.save({key: (tag, texts[key]) for key, tag in tags.items()})
+            self._cache.save({key: (tags[key], text) for key, text in texts.items()})
         return texts
+
+    def _text_or_none(self, key: str, unreadable: dict[str, str]) -> str | None:
+        try:
+            return self._text(key)
+        except CloudSyncError as error:
+            why = str(error)
+        except OSError as error:
+            mended = f" {HOW_TO_MEND}" if error.errno == errno.EIO else ""
+            why = f"The disk cannot read it ({error.strerror}).{mended}"
+        unreadable[self._place(key)] = why
+        return None
+
+    def _place(self, key: str) -> str:
+        try:
+            return self._archive.location(key)
+        except InvalidInput:  # a file may have a name that is no key
+            return key
 
     def _text(self, key: str) -> str:
         return b"".join(self._archive.read_document(key)).decode("utf-8", "replace")
+
+
+def _entry(key: str, text: str) -> Entry:
+    """The entry that `text` at `key` is; `InvalidInput` says why it is none, and what to do."""
+    try:
+        entry = Entry.from_lines([text.encode()])
+    except InvalidInput as error:
+        raise InvalidInput(f"{error} {HOW_TO_MEND}") from None
+    if entry.key != key:
+        raise InvalidInput(f"It is the entry of another medium. {HOW_TO_MEND} Move a stray copy away yourself.")
+    return entry
 
 
 def wanted(entries: Sequence[Entry]) -> list[Wanted]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from core.archive.base import Archive
 from core.archive.keys import catalog_prefix
 from core.archive.retrieval import Retrieval
+from core.errors import CloudSyncError
 from core.model import Json, Record, Status, format_time
 from core.tracker.base import SyncTracker
 
 
 @dataclass(frozen=True, slots=True)
 class LastRun:
-    """The newest report of a run."""
+    """The newest report of a run, at `key`; `report` is None if it cannot be read."""
 
+    key: str
     ended_at: datetime
-    report: dict[str, Json]
+    report: dict[str, Json] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,11 @@ class Standing:
             "gone": [_told(one) for one in self.gone],
             "tracker_lost": self.is_lost,
             "last_run": self.last_run
-            and {"ended_at": format_time(self.last_run.ended_at), "report": self.last_run.report},
+            and {
+                "key": self.last_run.key,
+                "ended_at": format_time(self.last_run.ended_at),
+                "report": self.last_run.report,
+            },
         }
 
 
@@ -84,8 +91,10 @@ def _last_run(archive: Archive, retrieval: Retrieval) -> LastRun | None:
     newest = max(reports, key=lambda one: one.modified_at, default=None)
     if newest is None:
         return None
-    report = json.loads(b"".join(archive.read_document(newest.key)))
-    return LastRun(newest.modified_at, report)
+    report: Json = None
+    with suppress(CloudSyncError, OSError, ValueError, RecursionError):
+        report = json.loads(b"".join(archive.read_document(newest.key)))
+    return LastRun(newest.key, newest.modified_at, report if isinstance(report, dict) else None)
 
 
 def _told(record: Record) -> dict[str, Json]:

@@ -22,6 +22,7 @@ from typing import BinaryIO
 from core.errors import CloudSyncError, InvalidInput, StorageFull
 from core.model import Stored
 from core.restore.checksum import Checksum
+from core.restore.select import HOW_TO_MEND
 
 STATE_FOLDER = ".cloud-sync"
 _READ = 1024 * 1024
@@ -123,7 +124,7 @@ class Target:
         """Where an original belongs."""
         segments = stored.key.split("/")
         if any(segment in ("", ".", "..") or "\\" in segment or "\0" in segment for segment in segments):
-            raise InvalidInput(f"The catalog names {stored.key!r}, which is no key of an archive.")
+            raise InvalidInput(f"The catalog names {stored.key!r}, which is no key of an archive. {HOW_TO_MEND}")
         return self._root.joinpath(*segments)
 
     def damaged(self, stored: Stored) -> Path:

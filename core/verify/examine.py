@@ -9,6 +9,7 @@ from enum import StrEnum
 from core.archive.base import Listed, Verdict
 from core.archive.catalog import Entry
 from core.archive.keys import originals_prefix, safe_id
+from core.errors import CloudSyncError, public_text
 from core.model import Record, Status, Stored
 from core.verify.findings import Finding, Kind
 
@@ -19,16 +20,17 @@ Judge = Callable[[Stored, Listed], tuple[Verdict, str]]
 
 
 class Catalogued(StrEnum):
-    """Whether the catalog has an entry."""
+    """Whether the catalog has an entry. UNKNOWN: the store would not tell."""
 
     ABSENT = "absent"
     UNREADABLE = "unreadable"
+    UNKNOWN = "unknown"
     READABLE = "readable"
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Everything that is known of the medium whose id is `name` within keys."""
+    """Everything that is known of the medium whose id is `name` within keys; `trouble` is why its entry is UNKNOWN."""
 
     provider: str
     name: str
@@ -36,6 +38,7 @@ class Case:
     catalogued: Catalogued
     entry: Entry | None
     objects: tuple[Listed, ...]
+    trouble: str = ""
 
     @property
     def media_id(self) -> str:
@@ -109,7 +112,9 @@ def unknown(media_id: str, objects: tuple[Listed, ...], detail: str) -> list[Fin
 
 
 def _without_entry(case: Case) -> Iterator[Finding]:
-    if case.catalogued is Catalogued.UNREADABLE:
+    if case.catalogued is Catalogued.UNKNOWN:
+        yield _finding(case, Kind.NOT_CHECKED, f"its catalog entry could not be read: {case.trouble}")
+    elif case.catalogued is Catalogued.UNREADABLE:
         yield _finding(case, Kind.CATALOG_UNREADABLE, "its catalog entry cannot be read")
     elif case.is_completed:
         yield _finding(case, Kind.CATALOG_MISSING, "it has no catalog entry")
@@ -132,7 +137,11 @@ def _originals(case: Case, entry: Entry, judge: Judge) -> Iterator[Finding]:
     for one in entry.originals:
         key = one.stored.key
         there = listed.get(key)
-        verdict, detail = judge(one.stored, there) if there else (Verdict.MISSING, "it is not in the archive")
+        try:
+            verdict, detail = judge(one.stored, there) if there else (Verdict.MISSING, "it is not in the archive")
+        except (CloudSyncError, OSError) as error:
+            yield Finding(Kind.NOT_CHECKED, case.media_id, key, public_text(error))
+            continue
         if verdict is Verdict.MISTOLD:
             yield Finding(Kind.CATALOG_CONTRADICTS, case.media_id, key, detail)
         elif verdict is not Verdict.SOUND:

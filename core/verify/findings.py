@@ -14,7 +14,7 @@ TOLD = 20
 
 
 class Kind(StrEnum):
-    """What is wrong."""
+    """What is wrong. NOT_CHECKED: the store would not tell, so that nothing is known and nothing is mended."""
 
     MISSING = "missing"
     DAMAGED = "damaged"
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     NOT_TRACKED = "not_tracked"
     UNKNOWN_OBJECT = "unknown_object"
     OPEN_UPLOAD = "open_upload"
+    NOT_CHECKED = "not_checked"
 
 
 class Repair(StrEnum):

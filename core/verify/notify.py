@@ -15,6 +15,7 @@ _WORDS = {
     "catalog_contradicts": "catalog entries contradict the archive or the tracker",
     "not_tracked": "media are archived, but the tracker has no record of them",
     "unknown_object": "objects are known to nobody; they are never deleted, so look at them yourself",
+    "not_checked": "originals or catalog entries could not be looked at",
     "open_upload": "uploads were begun and never ended; they cost money and show in no listing",
 }
 _DONE = {

@@ -9,7 +9,8 @@ from datetime import datetime
 
 from core.archive.base import Archive, Inventory
 from core.archive.catalog import Archived, Entry
-from core.archive.keys import catalog_key, safe_id
+from core.archive.keys import safe_id
+from core.errors import CloudSyncError, public_text
 from core.model import Medium, Reason, Record, Status, Stored, parse_time
 from core.sync.transfer import record_of
 from core.tracker.base import SyncTracker
@@ -33,38 +34,55 @@ class Repairs:
     clock: Callable[[], datetime]
 
     def mend(self, case: Case, findings: Sequence[Finding]) -> list[Finding]:
-        """The findings of one medium, with what was done about each; those that are only not tracked are `track`'s."""
+        """The findings of one medium, with what was done about each; those that are only not tracked are `track`'s.
+
+        Where the store does not tell what has to be known for it nothing is done, and that is one more finding.
+        """
         kinds = {one.kind for one in findings}
-        if Kind.DAMAGED in kinds:
-            if not case.is_gone:
-                for one in findings:
-                    if one.kind is Kind.DAMAGED:
-                        self.inventory.distrust(one.key)
-            done = self._queue(case, findings)
-        elif kinds & _IN_DOUBT:
-            done = Repair.REBUILT if self._rebuild(case) else self._queue(case, findings)
-        elif Kind.NOT_TRACKED in kinds:
+        done = Repair.NONE
+        if kinds & (_BYTES | _IN_DOUBT):
+            try:
+                entry = None if Kind.DAMAGED in kinds else self._rebuilt(case)
+                media_id = self._media_id(case)
+            except (CloudSyncError, OSError) as error:
+                return [*findings, Finding(Kind.NOT_CHECKED, case.media_id, "", public_text(error))]
+            if entry:
+                self.archive.put_document(entry.key, entry.to_bytes())
+                done = Repair.REBUILT
+            else:
+                self._distrust(case, findings)
+                done = self._queue(case, media_id, findings)
+        elif Kind.NOT_TRACKED in kinds and Kind.NOT_CHECKED not in kinds:
             done = Repair.TRACKED
-        else:
-            done = Repair.NONE
-        # A rebuilt entry tells of all objects of its medium; nothing else makes an unknown one known.
-        stays = Kind.UNKNOWN_OBJECT if done is not Repair.REBUILT else None
-        return [one if one.kind is stays else replace(one, repair=done) for one in findings]
+        stays = {Kind.NOT_CHECKED}
+        if done is not Repair.REBUILT:  # which tells of all objects of its medium; nothing else makes one known
+            stays.add(Kind.UNKNOWN_OBJECT)
+        return [one if one.kind in stays else replace(one, repair=done) for one in findings]
 
     def track(self, entries: Iterable[Entry]) -> None:
         """Record media that are archived as their entries tell."""
         self.tracker.add(record_of(entry, self.run_id, self.clock()) for entry in entries)
 
-    def _queue(self, case: Case, findings: Sequence[Finding]) -> Repair:
-        """See to it that the next sync looks after the medium, if the provider still has it."""
+    def _distrust(self, case: Case, findings: Sequence[Finding]) -> None:
+        for one in findings:
+            if one.kind is Kind.DAMAGED and not case.is_gone:
+                self.inventory.distrust(one.key)
+
+    def _queue(self, case: Case, media_id: str, findings: Sequence[Finding]) -> Repair:
+        """See to it that the next sync looks after the medium, if the provider still has it.
+
+        A document in the catalog that is of no medium that anything else tells of makes none.
+        """
         seen = case.record
+        if not (seen or case.objects or case.is_of_medium):
+            return Repair.NONE
         if seen and seen.status is not Status.COMPLETED:
             return Repair.NONE if case.is_gone else Repair.QUEUED
         first = next((one for one in findings if one.kind in _BYTES), findings[0])
         name = first.key.rpartition("/")[2]
         record = Record(
             provider=case.provider,
-            media_id=seen.media_id if seen else self._media_id(case),
+            media_id=media_id,
             status=Status.PENDING,
             run_id=self.run_id,
             updated_at=self.clock(),
@@ -79,22 +97,15 @@ class Repairs:
         return Repair.QUEUED if self.tracker.reopen(record, seen) else Repair.NONE
 
     def _media_id(self, case: Case) -> str:
-        """The id of a medium without a record: its objects tell it where the name of their folder had to be changed."""
-        for one in case.objects[:1]:
+        """The id of a medium: without a record its objects tell it, as the name of their folder may be changed."""
+        for one in () if case.record else case.objects[:1]:
             told = self.inventory.label(one.key).get("media-id", "")
             if safe_id(told) == case.name:
                 return told
         return case.media_id
 
-    def _rebuild(self, case: Case) -> bool:
-        """Write the catalog entry anew, if the archive holds exactly what the tracker has as completed."""
-        entry = self._rebuilt(case)
-        if entry is None:
-            return False
-        self.archive.put_document(catalog_key(case.provider, entry.medium.media_id), entry.to_bytes())
-        return True
-
     def _rebuilt(self, case: Case) -> Entry | None:
+        """The catalog entry anew, if the archive holds exactly what the tracker has as completed."""
         record = case.record
         if not (record and case.is_completed and case.sums == (record.originals, record.length)):
             return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from datetime import datetime, timedelta
 from core.archive.base import Archive, Inventory, Listed, OpenUpload, Verdict
 from core.archive.catalog import Entry
 from core.archive.keys import catalog_prefix, findings_key, originals_prefix
-from core.errors import InvalidInput
+from core.errors import CloudSyncError, InvalidInput, public_text
 from core.model import Json, Record, Stored, utc_now
 from core.sync.request import Run
 from core.tracker.base import Tracker
@@ -163,19 +164,24 @@ class _Look:
         return cases, [one for news in mended for one in news]
 
     def _case(self, name: str) -> Case:
-        catalogued, entry = self._entry(name) if name in self._found.entries else (Catalogued.ABSENT, None)
         record, objects = self._found.records.get(name), self._found.objects.get(name, [])
-        return Case(self._request.provider, name, record, catalogued, entry, tuple(objects))
+        case = Case(self._request.provider, name, record, Catalogued.ABSENT, None, tuple(objects))
+        return self._with_entry(case) if name in self._found.entries else case
 
-    def _entry(self, name: str) -> tuple[Catalogued, Entry | None]:
+    def _with_entry(self, case: Case) -> Case:
+        """The case with what the catalog tells now."""
         try:
-            lines = list(self._archive.read_document(f"{catalog_prefix(self._request.provider)}{name}.json"))
+            lines = list(self._archive.read_document(f"{catalog_prefix(case.provider)}{case.name}.json"))
         except InvalidInput:
-            return Catalogued.ABSENT, None
+            return replace(case, catalogued=Catalogued.ABSENT, entry=None)
+        except (CloudSyncError, OSError) as error:
+            if isinstance(error, OSError) and error.errno == errno.EIO:
+                return replace(case, catalogued=Catalogued.UNREADABLE, entry=None)
+            return replace(case, catalogued=Catalogued.UNKNOWN, entry=None, trouble=public_text(error))
         try:
-            return Catalogued.READABLE, Entry.from_lines(lines)
+            return replace(case, catalogued=Catalogued.READABLE, entry=Entry.from_lines(lines))
         except InvalidInput:
-            return Catalogued.UNREADABLE, None
+            return replace(case, catalogued=Catalogued.UNREADABLE, entry=None)
 
     def _examine(self, case: Case) -> list[Finding]:
         return examine(case, self._judge)
@@ -192,8 +198,7 @@ class _Look:
             keys += [one.stored.key for one in case.entry.originals]
         folders = sorted({key.rpartition("/")[0] for key in keys})
         objects = [one for folder in folders for one in self._inventory.objects(f"{folder}/")]
-        catalogued, entry = self._entry(case.name)
-        fresh = replace(case, record=record, catalogued=catalogued, entry=entry, objects=tuple(objects))
+        fresh = self._with_entry(replace(case, record=record, objects=tuple(objects)))
         return fresh, self._examine(fresh)
 
 

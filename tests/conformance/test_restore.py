@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import threading
 from collections import Counter
@@ -10,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -19,14 +22,15 @@ from core.archive.catalog import Entry
 from core.archive.folder import FolderArchive
 from core.archive.folder_retrieval import FolderRetrieval
 from core.archive.keys import catalog_key
-from core.archive.retrieval import Document, Held, Reader, Retrieval
+from core.archive.retrieval import Document, Held, Reader, Retrieval, State
 from core.archive.s3 import S3Archive
 from core.archive.s3_retrieval import S3Retrieval
-from core.errors import Cancelled, InvalidInput, StorageFull, TransientError
+from core.errors import Cancelled, CloudSyncError, InvalidInput, StorageFull, TransientError
 from core.model import Stored
 from core.restore import Catalog, Outcome, Report, Restore, Result, Selection, Target, Watcher, wanted
 from tests.archived import Film, content, store
 from tests.emulator import Emulator
+from tests.refusing import refuse
 
 LENGTH = 3_000_000
 FILM = Film("film-one", "GX010001.MP4", lengths=(LENGTH,))
@@ -287,11 +291,88 @@ def test_a_look_changes_nothing(there: Store) -> None:
     assert not there.into.exists()
 
 
-def test_a_key_that_leads_out_of_the_folder_is_refused(there: Store) -> None:
+@pytest.mark.parametrize("key", ["gopro-videos/../../../evil", "gopro-videos//x"])
+def test_a_key_that_can_be_no_file_costs_that_original_alone(there: Store, key: str) -> None:
+    entry, other = store(there.archive, FILM), store(there.archive, replace(FILM, media_id="film-two"))
+    bad = replace(entry.originals[0], stored=replace(entry.originals[0].stored, key=key))
+    report = there.restore(replace(entry, originals=(bad,)), other)
+    assert outcomes(report) == {"restored": 1, "failed": 1}
+    assert "no key of an archive. `cloud-sync verify --repair` mends it." in report.troubles[0].text
+    assert [path.name for path in there.into.rglob("*.MP4")] == ["GX010001.MP4"]
+
+
+def test_a_place_that_cannot_be_looked_at_costs_that_original_alone(there: Store) -> None:
+    entry, other = store(there.archive, FILM), store(there.archive, replace(FILM, media_id="film-two"))
+    there.file(entry).parent.mkdir(parents=True)
+    there.file(entry).symlink_to(there.file(entry))
+    report = there.restore(entry, other)
+    assert outcomes(report) == {"restored": 1, "failed": 1}
+    assert report.troubles[0].stored == entry.originals[0].stored
+
+
+def test_an_original_that_the_catalog_tells_of_twice_is_brought_once(there: Store) -> None:
     entry = store(there.archive, FILM)
-    evil = replace(entry.originals[0].stored, key="gopro-videos/../../../evil")
-    with pytest.raises(InvalidInput, match="no key of an archive"):
-        there.restore(replace(entry, originals=(replace(entry.originals[0], stored=evil),)))
+    assert outcomes(there.restore(entry, entry)) == {"restored": 1}
+    assert there.retrieval.read.total() == LENGTH
+
+
+def test_of_two_entries_that_claim_one_key_the_second_fails_and_overwrites_nothing(there: Store) -> None:
+    entry = store(there.archive, FILM)
+    other = replace(entry.originals[0], stored=replace(entry.originals[0].stored, length=1))
+    report = there.restore(entry, replace(entry, originals=(other,)))
+    assert outcomes(report) == {"restored": 1, "failed": 1}
+    assert "the catalog tells of it twice" in report.troubles[0].text
+    assert there.file(entry).read_bytes() == content(FILM, 1)
+
+
+def test_an_original_that_s3_refuses_to_tell_of_fails_and_no_other(emulator: Emulator, tmp_path: Path) -> None:
+    client, bucket = emulator.client("s3"), f"restore-{uuid4().hex}"
+    client.create_bucket(Bucket=bucket)
+    archive = S3Archive(client, bucket, storage_class="DEEP_ARCHIVE")
+    entries = [store(archive, replace(FILM, media_id=name, lengths=(9,))) for name in ("one", "two")]
+    refuse(client, "HeadObject", entries[0].originals[0].stored.key)
+    driver = Restore(S3Retrieval(client, bucket), Target(tmp_path / "restored"))
+    situation = driver.survey(wanted(entries))
+    assert {name: len(of) for name, of in situation.groups().items() if of} == {"archived": 1, "failed": 1}
+    assert "S3 refuses HeadObject" in situation.settled[0].text
+
+
+# ------------------------------------------------------------------------------------ waiting
+class Told(Counted):
+    """A retrieval that tells these states, one after the other, whatever is asked."""
+
+    def __init__(self, behind: Retrieval, *states: State) -> None:
+        super().__init__(behind)
+        self.states = list(states)
+
+    def look(self, originals: Sequence[Stored]) -> list[Held]:
+        state = self.states.pop(0)
+        return [Held(one, state, "DEEP_ARCHIVE") for one in originals]
+
+
+def waited(there: Store, *states: State) -> Report:
+    """What a restore comes to that waits while S3 tells these states."""
+    there.retrieval = Told(there.retrieval.behind, *states)
+    driver = there.driver()
+    report = driver.carry_out(driver.survey(wanted([store(there.archive, FILM)])), wait_seconds=0.01)
+    assert there.retrieval.states == []
+    assert there.retrieval.requested.total() == 1
+    return report
+
+
+def test_a_readable_copy_that_expires_while_it_is_waited_for_is_told_and_not_paid_for_again(there: Store) -> None:
+    report = waited(there, State.ARCHIVED, State.REQUESTED, State.ARCHIVED, State.ARCHIVED)
+    assert outcomes(report) == {"failed": 1}
+    assert report.troubles[0].text == "the readable copy has expired; give the command again"
+
+
+def test_what_is_told_to_be_archived_once_is_still_waited_for(there: Store) -> None:
+    report = waited(there, State.ARCHIVED, State.ARCHIVED, State.REQUESTED, State.ARCHIVED, State.READY)
+    assert outcomes(report) == {"restored": 1}
+
+
+def test_an_object_that_is_deleted_while_it_is_waited_for_is_told_at_once(there: Store) -> None:
+    assert outcomes(waited(there, State.ARCHIVED, State.REQUESTED, State.MISSING)) == {"missing": 1}
 
 
 def test_an_original_of_no_capture_time_comes_back(there: Store) -> None:
@@ -320,9 +401,82 @@ def test_an_entry_that_cannot_be_read_is_told_and_keeps_no_other_from_being_had(
     there.archive.put_document(catalog_key("gopro", "broken"), b"{")
     selected = there.catalog().select(Selection())
     assert [one.medium.media_id for one in selected.entries] == [FILM.media_id]
-    assert selected.unreadable == [there.archive.location(catalog_key("gopro", "broken"))]
+    assert list(selected.unreadable) == [there.archive.location(catalog_key("gopro", "broken"))]
     with pytest.raises(InvalidInput, match=r"broken\.json: .*verify --repair"):
         there.catalog().select(Selection(media_ids=("broken",)))
+
+
+IMPOSSIBLE: dict[str, Callable[[Any, Any], object]] = {
+    "facts that are a list": lambda entry, original: entry.update(facts=["x"]),
+    "a checksum that is none": lambda entry, original: original.update(sha256=None, store_checksum="SHA256:A"),
+    "a SHA-256 that is none": lambda entry, original: original.update(sha256="0"),
+    "a SHA-256 that is a list": lambda entry, original: original.update(sha256=["0" * 64]),
+    "parts of no byte": lambda entry, original: original.update(part_size=0),
+    "a length beyond every disk": lambda entry, original: original.update(length=10**400),
+    "half a character": lambda entry, original: original.update(key="gopro-videos/2026/03/film-two/\ud83d.MP4"),
+    "no provider": lambda entry, original: entry.pop("provider"),
+    "another id": lambda entry, original: entry.update(media_id="film-three"),
+    "another provider": lambda entry, original: entry.update(provider="dropbox"),
+}
+
+
+@pytest.mark.parametrize("change", IMPOSSIBLE.values(), ids=IMPOSSIBLE.keys())
+def test_an_entry_that_tells_what_cannot_be_is_named_and_everything_else_comes(
+    there: Store, change: Callable[[Any, Any], object]
+) -> None:
+    store(there.archive, FILM)
+    document = json.loads(store(there.archive, replace(FILM, media_id="film-two")).to_bytes())
+    change(document, document["originals"][0])
+    key = catalog_key("gopro", "film-two")
+    there.archive.put_document(key, json.dumps(document).encode())
+    selected = there.catalog().select(Selection())
+    assert list(selected.unreadable) == [there.archive.location(key)]
+    assert "verify --repair" in selected.unreadable[there.archive.location(key)]
+    assert outcomes(there.restore(*selected.entries)) == {"restored": 1}
+
+
+def test_a_copy_of_an_entry_under_another_name_is_named_and_not_taken_for_a_medium(there: Store) -> None:
+    entry = store(there.archive, FILM)
+    there.archive.put_document("catalog/gopro/film-one copy.json", entry.to_bytes())
+    selected = there.catalog().select(Selection())
+    assert len(selected.entries) == 1
+    ((place, why),) = selected.unreadable.items()
+    assert place.endswith("film-one copy.json")
+    assert "It is the entry of another medium." in why
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (OSError(errno.EIO, "Input/output error"), "The disk cannot read it (Input/output error)"),
+        (CloudSyncError("S3 refuses GetObject for it (AccessDenied)."), "S3 refuses GetObject for it"),
+    ],
+)
+def test_an_entry_that_the_store_does_not_give_is_named_and_everything_else_comes(
+    there: Store, monkeypatch: pytest.MonkeyPatch, error: Exception, why: str
+) -> None:
+    store(there.archive, FILM)
+    store(there.archive, replace(FILM, media_id="film-two"))
+    key, real = catalog_key("gopro", "film-two"), there.archive.read_document
+
+    def read(wanted_key: str) -> Iterator[bytes]:
+        if wanted_key == key:
+            raise error
+        return real(wanted_key)
+
+    monkeypatch.setattr(there.archive, "read_document", read)
+    selected = there.catalog().select(Selection())
+    assert [one.medium.media_id for one in selected.entries] == ["film-one"]
+    assert why in selected.unreadable[there.archive.location(key)]
+
+
+def test_an_entry_whose_time_of_archiving_cannot_be_is_of_unknown_time(there: Store) -> None:
+    document = json.loads(store(there.archive, FILM).to_bytes())
+    there.archive.put_document(
+        catalog_key("gopro", "film-one"), json.dumps(document | {"archived_at": "0001-01-01T00:00:00Z"}).encode()
+    )
+    (entry,) = there.catalog().select(Selection()).entries
+    assert entry.archived_at is None
 
 
 def test_an_id_that_is_not_there_is_told(there: Store) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -17,15 +19,18 @@ from core.archive.base import Inventory, Label, Shape
 from core.archive.folder_inventory import FolderInventory
 from core.archive.s3 import S3Archive
 from core.archive.s3_inventory import S3Inventory
-from core.model import Reason, Status, utc_now
+from core.errors import CloudSyncError
+from core.model import Reason, Status, Stored, utc_now
 from core.sync.request import Run
 from core.sync.summarize import Summary
 from core.tracker.dynamodb import DynamoTracker
 from core.tracker.sqlite import SqliteTracker
 from core.verify import Finding, Kind, Repair, Report, Verification, Verifier
+from core.verify.notify import about_findings
 from tests.cloud_sync import Backup, wanted
 from tests.emulator import Emulator
 from tests.gopro_cloud import GoProCloud, many_small, sample_library
+from tests.refusing import refuse
 
 #: Every call that gives bytes of an object, or asks for a restore.
 READING = {"GetObject", "RestoreObject", "SelectObjectContent", "CopyObject"}
@@ -331,6 +336,9 @@ def test_an_unreadable_catalog_entry_is_made_anew_and_nothing_moves(place: Place
     mended(place, moved=0)
 
 
+OTHER_CHECKSUM = f"SHA256:{b64encode(bytes(32)).decode()}"
+
+
 def by_key(originals: list[Any]) -> list[Any]:
     return sorted(originals, key=lambda one: str(one["key"]))
 
@@ -350,7 +358,7 @@ def test_a_catalog_entry_that_contradicts_the_archive_is_corrected_and_the_objec
     identity = place.identity(VIDEO)
     entry = place.entry("62NzWRrpPXm7o")
     (original,) = entry["originals"]
-    place.rewrite_entry("62NzWRrpPXm7o", originals=[original | {"sha256": "0" * 64, "store_checksum": "SHA256:wrong"}])
+    place.rewrite_entry("62NzWRrpPXm7o", originals=[original | {"sha256": "0" * 64, "store_checksum": OTHER_CHECKSUM}])
     _, (finding,) = place.verify(repair=True, checksums=True)
     assert (finding.kind, finding.repair) == (Kind.CATALOG_CONTRADICTS, Repair.REBUILT)
     assert place.entry("62NzWRrpPXm7o")["originals"] == [original]
@@ -408,6 +416,130 @@ def test_a_lost_entry_of_a_medium_of_which_an_original_is_lost_too_is_queued(pla
     assert report.found == {"catalog_missing": 1, "missing": 1}
     assert {one.repair for one in findings} == {Repair.QUEUED}
     mended(place, moved=length)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"store_checksum": "SHA256:A"}, {"sha256": "0"}, {"part_size": 0}, {"length": 10**400}],
+    ids=lambda change: next(iter(change)),
+)
+def test_an_original_of_which_the_catalog_tells_what_cannot_be_is_told_anew_and_nothing_moves(
+    place: Place, change: dict[str, Any]
+) -> None:
+    before = place.entry("chapters-told3")["originals"]
+    place.rewrite_entry("chapters-told3", originals=[before[0] | change, *before[1:]])
+    _, (finding,) = place.verify(repair=True)
+    assert (finding.kind, finding.repair) == (Kind.CATALOG_UNREADABLE, Repair.REBUILT)
+    assert place.entry("chapters-told3")["originals"] == before
+    mended(place, moved=0)
+
+
+def test_facts_that_are_none_are_told_anew_too(place: Place) -> None:
+    place.rewrite_entry("chapters-told3", facts=["x"])
+    assert place.found(repair=True) == {"catalog_unreadable": 1}
+    mended(place, moved=0)
+
+
+def test_a_stray_document_in_the_catalog_is_a_finding_and_makes_no_medium(place: Place) -> None:
+    place.write("catalog/gopro/chapters-told3 copy.json", place.content("catalog/gopro/chapters-told3.json"))
+    place.write("catalog/gopro/junk.json", b"{")
+    records = {one.media_id for one in place.tracker.records("gopro")}
+    _, findings = place.verify(repair=True)
+    assert [(one.kind, one.media_id, one.repair) for one in findings] == [
+        (Kind.CATALOG_CONTRADICTS, "chapters-told3 copy", Repair.NONE),
+        (Kind.CATALOG_UNREADABLE, "junk", Repair.NONE),
+    ]
+    assert {one.media_id for one in place.tracker.records("gopro")} == records
+
+
+# --------------------------------------------------------------------- what the store does not tell
+def unread(place: Place, monkeypatch: pytest.MonkeyPatch, key: str, error: Exception) -> None:
+    """From now on `key` cannot be read."""
+    real = place.archive.read_document
+
+    def read(wanted_key: str) -> Iterator[bytes]:
+        if wanted_key == key:
+            raise error
+        return iter(real(wanted_key))
+
+    monkeypatch.setattr(place.archive, "read_document", read)
+
+
+def test_an_entry_that_the_store_does_not_give_is_told_and_neither_rewritten_nor_queued(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "catalog/gopro/62NzWRrpPXm7o.json"
+    identity = place.identity(key)
+    unread(place, monkeypatch, key, CloudSyncError("S3 refuses GetObject for it (AccessDenied)."))
+    place.delete(CHAPTER)
+    _, findings = place.verify(repair=True)
+    assert [(one.kind, one.media_id, one.repair) for one in findings] == [
+        (Kind.NOT_CHECKED, "62NzWRrpPXm7o", Repair.NONE),
+        (Kind.MISSING, "chapters-told3", Repair.QUEUED),
+    ]
+    assert "AccessDenied" in findings[0].detail
+    assert place.status("62NzWRrpPXm7o") == "COMPLETED"
+    assert place.identity(key) == identity
+
+
+def test_an_entry_that_the_disk_cannot_read_is_made_anew(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = "catalog/gopro/62NzWRrpPXm7o.json"
+    with monkeypatch.context() as broken:
+        unread(place, broken, key, OSError(errno.EIO, "Input/output error"))
+        _, (finding,) = place.verify(repair=True)
+    assert (finding.kind, finding.repair) == (Kind.CATALOG_UNREADABLE, Repair.REBUILT)
+    mended(place, moved=0)
+
+
+@pytest.mark.parametrize("error", [CloudSyncError("S3 refuses HeadObject (403)."), PermissionError(13, "not allowed")])
+def test_an_object_that_cannot_be_asked_for_is_told_and_neither_queued_nor_recorded(
+    place: Place, error: Exception
+) -> None:
+    class Refusing(type(place.inventory)):  # type: ignore[misc]
+        def judge(self, known: Stored, listed: Any, *, checksums: bool) -> Any:
+            if known.key == VIDEO:
+                raise error
+            return super().judge(known, listed, checksums=checksums)
+
+    refusing = Refusing(*(vars(place.inventory)[name] for name in vars(place.inventory)))
+    verifier = Verifier(place.tracker, place.archive, refusing)
+    report, (finding,) = verifier.verify(Verification(repair=True), Run("v", utc_now()))
+    assert (finding.kind, finding.key, finding.repair) == (Kind.NOT_CHECKED, VIDEO, Repair.NONE)
+    assert (report.status, place.status("62NzWRrpPXm7o")) == ("FINDINGS", "COMPLETED")
+    place.lose_tracker()
+    verifier = Verifier(place.tracker, place.archive, refusing)
+    report, findings = verifier.verify(Verification(repair=True, untracked=True), Run("v", utc_now()))
+    assert {(one.kind, one.repair) for one in findings if one.media_id == "62NzWRrpPXm7o"} == {
+        (Kind.NOT_CHECKED, Repair.NONE),
+        (Kind.NOT_TRACKED, Repair.NONE),
+    }
+    assert "62NzWRrpPXm7o" not in place.tracker.get("gopro", ["62NzWRrpPXm7o"])
+    assert "could not be looked at" in about_findings(report, Run("v", utc_now())).message
+
+
+def test_a_403_of_one_object_is_told_and_the_rest_is_verified(place: Place) -> None:
+    if not isinstance(place, InBucket):
+        pytest.skip("a folder has no such answer")
+    refuse(place.client, "HeadObject", VIDEO)
+    place.write(OTHER, altered(place.content(OTHER)))
+    _, findings = place.verify(repair=True, checksums=True)
+    assert [(one.kind, one.key, one.repair) for one in findings] == [
+        (Kind.NOT_CHECKED, VIDEO, Repair.NONE),
+        (Kind.DAMAGED, OTHER, Repair.QUEUED),
+    ]
+
+
+def test_a_lost_entry_of_an_object_that_cannot_be_asked_for_is_told_and_not_mended(place: Place) -> None:
+    if not isinstance(place, InBucket):
+        pytest.skip("a folder has no such answer")
+    refuse(place.client, "HeadObject", VIDEO)
+    place.delete("catalog/gopro/62NzWRrpPXm7o.json")
+    _, findings = place.verify(repair=True)
+    assert [(one.kind, one.repair) for one in findings] == [
+        (Kind.CATALOG_MISSING, Repair.NONE),
+        (Kind.NOT_CHECKED, Repair.NONE),
+    ]
+    assert place.status("62NzWRrpPXm7o") == "COMPLETED"
 
 
 # ------------------------------------------------------------------------------------ tracker

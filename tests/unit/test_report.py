@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -215,6 +216,42 @@ def test_the_gallery_is_made_anew_from_the_catalog(place: Place) -> None:
     assert "b.MP4" not in text
     assert "b.MP4" in place.read("gallery/gopro/2026-03.html")
     assert place.bring("run-2", medium("e")).page
+
+
+WRONG: dict[str, Callable[[Any], object]] = {
+    "a number that is text": lambda ledger: ledger["runs"][0].update(came="x"),
+    "an id that is a number": lambda ledger: ledger["runs"][0].update(run_id=5),
+    "no time": lambda ledger: ledger["runs"][0].update(at=None),
+    "more bytes than there can be": lambda ledger: ledger["runs"][0].update(bytes_moved=10**400),
+    "a run that is a list": lambda ledger: ledger.update(runs=[["run-1"]]),
+    "a day that is none": lambda ledger: ledger["days"][0].update(date="soon"),
+    "a price that is no number": lambda ledger: ledger["days"][0].update(usd=float("nan")),
+    "a month that is none": lambda ledger: ledger["months"].update({"2026-13": ledger["months"]["2026-03"]}),
+    "a month of text": lambda ledger: ledger["months"]["2026-03"].update(length="large"),
+}
+
+
+@pytest.mark.parametrize("change", WRONG.values(), ids=WRONG.keys())
+def test_a_ledger_that_tells_what_cannot_be_is_told_by_a_run_and_made_anew_by_a_report(
+    place: Place, change: Callable[[Any], object]
+) -> None:
+    place.bring("run-1", medium("a"))
+    path = place.folder / "gallery/gopro/index.json"
+    document = json.loads(path.read_text())
+    change(document)
+    path.write_text(spoiled := json.dumps(document))
+    assert "cloud-sync report makes it anew" in place.bring("run-2", medium("b")).page_trouble
+    assert path.read_text() == spoiled
+    assert publish_anew([], "gopro", place.tracker, place.archive, clock=lambda: NOW) == LATEST_PAGE
+    assert place.bring("run-3", medium("c")).page
+
+
+def test_a_ledger_that_the_disk_cannot_read_is_made_anew_by_a_report(place: Place) -> None:
+    place.bring("run-1", medium("a"))
+    (place.folder / "gallery/gopro/index.json").unlink()
+    (place.folder / "gallery/gopro/index.json").symlink_to("/proc/self/mem")
+    assert publish_anew([], "gopro", place.tracker, place.archive, clock=lambda: NOW) == LATEST_PAGE
+    assert place.bring("run-2", medium("b")).page
 
 
 # ------------------------------------------------------------------ pictures

@@ -126,13 +126,32 @@ def test_a_broken_entry_of_the_catalog_keeps_no_other_medium_from_coming_back(
     (backup / "catalog/gopro/spring.json").write_text("{")
     code, printed, said = shell.run("ls", "--to", backup)
     assert (code, "autumn" in printed, "spring" in printed) == (1, True, False)
-    assert (
-        "catalog/gopro/spring.json cannot be read; what it tells of is left out. `cloud-sync verify --repair`" in said
-    )
+    assert "catalog/gopro/spring.json is left out: The catalog entry cannot be read" in said
+    assert "`cloud-sync verify --repair` mends it." in said
     told = shell.told("restore", "--to", backup, "--into", tmp_path / "back", "--all", code=1)
     assert (told["restored"], told["troubles"]) == (1, [])
     assert told["catalog_unreadable"] == [str(backup / "catalog/gopro/spring.json")]
     assert shell.told("report", "--to", backup, code=1)["media"] == 1
+
+
+def test_a_file_in_the_catalog_whose_name_is_no_key_is_told(shell: Shell, backup: Path) -> None:
+    (backup / "catalog/gopro/spring\\1.json").write_text("{}")
+    code, printed, said = shell.run("ls", "--to", backup)
+    assert (code, "spring" in printed, "spring\\1.json is left out" in said) == (1, True, True)
+
+
+def test_a_key_that_can_be_no_file_costs_its_own_original_and_is_told(
+    tmp_path: Path, shell: Shell, backup: Path
+) -> None:
+    path = backup / "catalog/gopro/spring.json"
+    document = json.loads(path.read_text())
+    document["originals"][0]["key"] = "gopro-videos//x"
+    path.write_text(json.dumps(document))
+    arguments = ("restore", "--to", backup, "--into", tmp_path / "back", "--all")
+    assert shell.told(*arguments, "--status")["objects"]["failed"] == 1
+    told = shell.told(*arguments, code=1)
+    assert (told["restored"], told["failed"]) == (2, 1)
+    assert "no key of an archive. `cloud-sync verify --repair` mends it." in told["troubles"][0]["text"]
 
 
 def test_a_restore_that_is_interrupted_says_so_and_goes_on(tmp_path: Path, shell: Shell) -> None:
@@ -218,6 +237,20 @@ def test_the_standing_names_what_failed_and_what_waits(shell: Shell, backup: Pat
     assert told["media"] == {"PENDING": 1, "IN_PROGRESS": 0, "COMPLETED": 1, "FAILED": 1, "SOURCE_GONE": 0}
     assert told["last_run"]["report"] == {"run_id": "old", "status": "SUCCEEDED"}
     assert "reindex" not in printed
+
+
+@pytest.mark.parametrize("text", ["", "[1", "[]", "[" * 100_000])
+def test_a_report_of_a_run_that_cannot_be_read_is_told_and_the_rest_of_the_standing_too(
+    shell: Shell, backup: Path, text: str
+) -> None:
+    (backup / "runs/old").mkdir(parents=True)
+    (backup / "runs/old/report.json").write_text(text)
+    code, printed, _ = shell.run("status", "--to", backup)
+    assert code == 0
+    assert "runs/old/report.json cannot be read" in printed
+    assert "Rebuild it: cloud-sync reindex" in printed
+    told = shell.told("status", "--to", backup)
+    assert (told["last_run"]["key"], told["last_run"]["report"]) == ("runs/old/report.json", None)
 
 
 def test_the_standing_names_what_can_no_longer_be_had(shell: Shell, backup: Path) -> None:

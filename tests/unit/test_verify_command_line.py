@@ -128,6 +128,14 @@ def test_one_backup_must_be_named_and_must_be_there(user: User, command: str, tm
     assert not (tmp_path / "not-mounted").exists()
 
 
+def test_a_stray_copy_in_the_catalog_is_told_and_never_queued(user: User) -> None:
+    entry = next((user.to / "catalog/gopro").glob("*.json"))
+    entry.with_name(f"{entry.stem} copy.json").write_bytes(entry.read_bytes())
+    told = json.loads(user.on_backup("verify", "--repair", "--json").stdout)
+    assert (told["found"], told["repaired"]) == ({"catalog_contradicts": 1}, {})
+    assert json.loads(user.on_backup("sync", "--json").stdout)["failed"] == 0
+
+
 def test_a_folder_that_a_sync_is_writing_into_is_not_verified(user: User) -> None:
     with FileLock(user.to / ".cloud-sync" / "lock"):
         done = user.on_backup("verify")
