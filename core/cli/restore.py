@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.cli.options import AsJson, Cameras, Folder, MediaIds, Names, ProviderName, Since, StackName, Until
-from core.cli.places import catalog_of, only_process, open_backup, require_parent
-from core.cli.terminal import Exit, answering, err, out
-from core.errors import InvalidInput
+from core.cli.places import Backup, catalog_of, only_process, open_backup, require_parent
+from core.cli.terminal import Exit, answering, err, out, say
+from core.errors import InvalidInput, public_text
 
 if TYPE_CHECKING:
-    from core.restore import Selection
+    from core.restore import Selected, Selection
 
 
 def restore(
@@ -44,7 +44,7 @@ def restore(
     it. Nothing is requested or downloaded twice, whatever ended the command before.
     Exit codes: 0 all is here, 1 some could not be had, 5 S3 is still restoring some, others as of sync.
     """
-    from core.cli.restore_view import Progress, print_report, print_situation, say_unreadable
+    from core.cli.restore_view import Progress, print_report, print_situation
     from core.restore import TIERS, Restore, Target, quote, wanted
 
     with answering(provider), open_backup(to, stack) as backup, Progress(err, quiet=as_json) as progress:
@@ -55,7 +55,7 @@ def restore(
         if selection.is_everything != everything:
             raise InvalidInput("Say what to restore: --all, or some of --since, --until, --media-id, --name, --camera.")
         selected = catalog_of(backup, provider).select(selection)
-        say_unreadable(selected.unreadable)
+        left_out = _say_what_is_left_out(backup, provider, selection, selected)
         originals = wanted(selected.entries)
         if not originals:
             raise InvalidInput(f"Nothing in {backup.place} is selected. See what there is: cloud-sync ls")
@@ -65,7 +65,7 @@ def restore(
         if only_status:
             told = situation.to_json() | (price.to_json() if price else {})
             out.print_json(json.dumps(told)) if as_json else print_situation(out, situation, price, backup.place, into)
-            raise typer.Exit(Exit.OK)
+            raise typer.Exit(Exit.WAITING if situation.groups()["requested"] else Exit.OK)
         if not (as_json and yes):
             print_situation(err, situation, price, backup.place, into)
         driver.require_room(situation)
@@ -74,10 +74,11 @@ def restore(
         with only_process(into):
             report = driver.carry_out(situation, wait_seconds=every * 60 if wait else None)
     if as_json:
-        out.print_json(json.dumps(report.to_json() | {"catalog_unreadable": list(selected.unreadable)}))
+        told = report.to_json() | {"catalog_unreadable": list(selected.unreadable), "left_out": left_out}
+        out.print_json(json.dumps(told))
     else:
         print_report(out, report, into)
-    if report.troubles or selected.unreadable:
+    if report.troubles or selected.unreadable or left_out:
         raise typer.Exit(Exit.PARTIAL_FAILURE)
     raise typer.Exit(Exit.WAITING if report.counts["waiting"] else Exit.OK)
 
@@ -95,19 +96,19 @@ def list_media(
 ) -> None:
     """List what is archived, from the catalog.
 
-    Exit codes: 0 this is all, 1 some entries of the catalog cannot be read, others as of sync.
+    Exit codes: 0 this is all, 1 some entries of the catalog cannot be read or are not there, others as of sync.
     """
-    from core.cli.restore_view import entry_json, print_entries, say_unreadable
+    from core.cli.restore_view import entry_json, print_entries
 
     with answering(provider), open_backup(to, stack) as backup:
         selection = _selection(since, until, media_id, name, camera)
         selected = catalog_of(backup, provider).select(selection)
+        left_out = _say_what_is_left_out(backup, provider, selection, selected)
     if as_json:
         sys.stdout.write(json.dumps([entry_json(one) for one in selected.entries], indent=1) + "\n")
     else:
         print_entries(sys.stdout, selected.entries)
-    say_unreadable(selected.unreadable)
-    if selected.unreadable:
+    if selected.unreadable or left_out:
         raise typer.Exit(Exit.PARTIAL_FAILURE)
 
 
@@ -147,6 +148,27 @@ def status(
         out.print_json(json.dumps(told.to_json() | execution))
     else:
         print_standing(out, told, newest, backup.place)
+
+
+def _say_what_is_left_out(backup: Backup, provider: str, selection: Selection, selected: Selected) -> list[str]:
+    """Say what the catalog should tell of and does not: entries that cannot be read, and those that are not there.
+
+    The second, which are given back, can be said only of everything.
+    """
+    from core.cli.restore_view import say_some, say_unreadable
+    from core.restore import untold
+
+    say_unreadable(selected.unreadable)
+    if not selection.is_everything:
+        return []
+    try:
+        with backup.tracker() as tracker:
+            left_out = untold(selected, tracker, backup.archive, provider)
+    except Exception as error:  # whatever it is, it keeps nothing from coming back
+        say(f"Whether the catalog is whole could not be checked: {public_text(error)}")
+        return []
+    say_some(left_out, "cloud-sync verify --repair, with the same --to or --stack, has the catalog mended.")
+    return left_out
 
 
 def _selection(

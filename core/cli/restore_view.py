@@ -292,10 +292,17 @@ def _ran(run: Execution) -> str:
 
 def say_unreadable(unreadable: Mapping[str, str]) -> None:
     """Name the documents of the catalog that are left out, why, and what to do."""
-    for place, why in list(unreadable.items())[:_TOLD]:
-        say(printable(f"{place} is left out: {why}"))
-    if len(unreadable) > _TOLD:
-        say(f"… and {len(unreadable) - _TOLD:,} more documents of the catalog.")
+    say_some([f"{place} is left out: {why}" for place, why in unreadable.items()])
+
+
+def say_some(lines: Sequence[str], remedy: str = "") -> None:
+    """Say the first lines, how many more there are, and what to do about them."""
+    for line in lines[:_TOLD]:
+        say(printable(line))
+    if len(lines) > _TOLD:
+        say(f"… and {len(lines) - _TOLD:,} more.")
+    if lines and remedy:
+        say(remedy)
 
 
 def _line(console: Console, text: str) -> None:

@@ -1,9 +1,20 @@
 """Getting it back: what is selected from the catalog, what that costs, and the way home of every byte."""
 
 from core.restore.cache import Cache
+from core.restore.completeness import untold
 from core.restore.quote import TIERS, Quote, duration, quote
 from core.restore.restore import Outcome, Report, Restore, Result, Situation, Watcher
-from core.restore.select import HOW_TO_MEND, Catalog, Selection, camera_of, first_day, last_day, moment_of, wanted
+from core.restore.select import (
+    HOW_TO_MEND,
+    Catalog,
+    Selected,
+    Selection,
+    camera_of,
+    first_day,
+    last_day,
+    moment_of,
+    wanted,
+)
 from core.restore.standing import LastRun, Standing, standing
 from core.restore.target import Target
 
@@ -18,6 +29,7 @@ __all__ = [
     "Report",
     "Restore",
     "Result",
+    "Selected",
     "Selection",
     "Situation",
     "Standing",
@@ -30,5 +42,6 @@ __all__ = [
     "moment_of",
     "quote",
     "standing",
+    "untold",
     "wanted",
 ]

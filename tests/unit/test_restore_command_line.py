@@ -154,6 +154,24 @@ def test_a_key_that_can_be_no_file_costs_its_own_original_and_is_told(
     assert "no key of an archive. `cloud-sync verify --repair` mends it." in told["troubles"][0]["text"]
 
 
+def test_what_was_archived_and_is_not_in_the_catalog_is_named_before_anybody_trusts_a_restore(
+    tmp_path: Path, shell: Shell, backup: Path
+) -> None:
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    tracker = SqliteTracker(backup / ".cloud-sync/tracker.sqlite3")
+    tracker.save(Record("gopro", "spring", Status.COMPLETED, "r", now, "GX010001.MP4", originals=2, length=700_000))
+    tracker.save(Record("gopro", "autumn", Status.COMPLETED, "r", now, originals=1, length=200_000))
+    assert shell.run("ls", "--to", backup)[0] == 0
+    (backup / "catalog/gopro/spring.json").unlink()
+    code, printed, said = shell.run("ls", "--to", backup)
+    assert (code, "1 medium, 1 original" in printed) == (1, True)
+    assert "GX010001.MP4 (spring): 2 originals with 700,000 bytes were archived" in said
+    assert "cloud-sync verify --repair" in said
+    told = shell.told("restore", "--to", backup, "--into", tmp_path / "back", "--all", code=1)
+    assert (told["restored"], len(told["left_out"])) == (1, 1)
+    assert shell.run("restore", "--to", backup, "--into", tmp_path / "back", "--media-id", "autumn")[0] == 0
+
+
 def test_a_restore_that_is_interrupted_says_so_and_goes_on(tmp_path: Path, shell: Shell) -> None:
     backup, into = tmp_path / "backup", tmp_path / "back"
     store_all(FolderArchive(backup), [Film(f"film{number}", lengths=(3_000_000,)) for number in range(80)], workers=1)
