@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.archive.folder import FolderArchive
+from core.errors import TransientError
 from core.model import Account, Medium, Offer, Original, Record, Status
 from core.providers.base import ByteSource, ListingReport
 from core.providers.gopro.listing import AT_ONCE, Page, walk
@@ -43,12 +44,16 @@ def short_measures() -> Iterator[None]:
 
 @dataclass
 class Cloud:
-    """A library, newest first; `short` pages come with one row less, `deletes` media go after so many requests."""
+    """A library, newest first; `short` pages come with one row less, `deletes` media go after so many requests.
+
+    The pages `broken` cannot be had.
+    """
 
     ids: list[str] = field(default_factory=list)
     arriving: set[str] = field(default_factory=set)
     short: set[int] = field(default_factory=set)
     deletes: dict[int, int] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
     asked: int = 0
     made: int = 0
     name: str = "gopro"
@@ -67,6 +72,8 @@ class Cloud:
 
     def page(self, number: int) -> Page:
         self.asked += 1
+        if number in self.broken:
+            raise TransientError(f"Page {number} could not be had (500).")
         if self.asked in self.deletes:
             self.delete(self.deletes[self.asked])
         found = self.ids[(number - 1) * PER_PAGE : number * PER_PAGE]
@@ -149,17 +156,24 @@ class Night:
     failing: list[int]
     short: set[int]
     deleted_meanwhile: dict[int, int]
+    broken: set[int]
     days: int
     max_items: int | None
 
 
 places = st.integers(0, 60)
 few = st.lists(places, max_size=2)
-quiet: dict[str, Any] = {"deleted": st.just([]), "short": st.just(set()), "deleted_meanwhile": st.just({})}
+quiet: dict[str, Any] = {
+    "deleted": st.just([]),
+    "short": st.just(set()),
+    "deleted_meanwhile": st.just({}),
+    "broken": st.just(set()),
+}
 anything: dict[str, Any] = {
     "deleted": few,
     "short": st.sets(st.integers(1, 12), max_size=2),
     "deleted_meanwhile": st.dictionaries(st.integers(1, 8), places, max_size=1),
+    "broken": st.sets(st.integers(2, 12), max_size=2),
 }
 
 
@@ -194,7 +208,7 @@ def live(one: Night, home: Nights) -> tuple[Plan, list[str]]:
     for place in one.finished:
         if cloud.arriving:
             cloud.arriving.discard(sorted(cloud.arriving)[place % len(cloud.arriving)])
-    cloud.short, cloud.deletes = one.short, dict(one.deleted_meanwhile)
+    cloud.short, cloud.deletes, cloud.broken = one.short, dict(one.deleted_meanwhile), one.broken
     return home.night(one.failing, one.days, max_items=one.max_items)
 
 
@@ -207,7 +221,7 @@ def test_whatever_happened_a_full_scan_later_everything_is_found(size: int, hist
             home.cloud.add(0)
         for one in history:
             live(one, home)
-        home.cloud.short, home.cloud.deletes = set(), {}
+        home.cloud.short, home.cloud.deletes, home.cloud.broken = set(), {}, set()
         plan, _ = home.night(days=7)
         assert plan.full_scan
         assert plan.unseen == 0
@@ -247,7 +261,8 @@ def test_only_a_whole_listing_declares_a_medium_gone(size: int, history: list[Ni
             plan, _ = live(one, home)
             gone = {key for key, known in home.records().items() if known.status is Status.SOURCE_GONE} - before
             assert plan.gone == len(gone)
-            assert plan.full_scan or not gone
+            assert (plan.full_scan and not plan.unseen) or not gone
+            assert not gone & set(home.cloud.ids)
 
 
 @settings(max_examples=150)
@@ -319,6 +334,28 @@ def test_a_page_that_comes_short_is_no_ground_to_stand_on(tmp_path: Path) -> Non
     plan, manifest = home.night()
     assert plan.full_scan
     assert manifest == ["m61"]
+
+
+def test_a_page_that_cannot_be_had_is_no_ground_to_stand_on_and_costs_its_own_media(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.cloud.add(0)
+    home.cloud.add(6)
+    home.cloud.broken = {2}
+    plan, manifest = home.night()
+    assert (plan.full_scan, plan.unseen, manifest) == (True, PER_PAGE, ["m61"])
+    home.cloud.broken = set()
+    plan, manifest = home.night()
+    assert (plan.full_scan, plan.unseen, manifest) == (True, 0, ["m62"])
+    assert not home.night()[0].full_scan
+
+
+def test_what_lies_on_a_page_that_cannot_be_had_is_not_gone(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.cloud.add(6)
+    home.night(failing=[0])
+    home.cloud.broken = {2}
+    plan, manifest = home.night(full_scan=True)
+    assert (plan.gone, manifest) == (0, ["m61"])
 
 
 def test_a_deletion_on_the_way_is_no_ground_to_stand_on(tmp_path: Path) -> None:

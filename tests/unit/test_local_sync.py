@@ -226,6 +226,17 @@ def test_a_listing_that_stays_short_is_told_and_is_no_success(tmp_path: Path) ->
         assert backup.run().status == "PARTIAL_FAILURE"
 
 
+def test_a_page_that_cannot_be_had_keeps_nothing_else_from_arriving_and_is_told(tmp_path: Path) -> None:
+    with GoProCloud(many_small(120, 500), Quirks(broken_pages=[2])) as cloud:
+        backup = Backup(tmp_path, cloud)
+        backup.sign_in(cloud.pasted())
+        summary = backup.run(workers=8)
+        assert (summary.status, summary.completed, summary.unseen) == ("PARTIAL_FAILURE", 70, 50)
+        cloud.quirks.broken_pages = []
+        assert backup.run(workers=8).completed == 50
+        assert backup.archived() == wanted(cloud.media)
+
+
 def test_media_that_come_and_go_while_pages_are_listed_lose_nothing(tmp_path: Path) -> None:
     library = many_small(220, 300)
     with GoProCloud(library[:200]) as cloud:
