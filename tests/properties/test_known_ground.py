@@ -311,6 +311,14 @@ def test_a_clock_that_was_set_back_costs_a_full_scan(tmp_path: Path) -> None:
     assert not home.night()[0].full_scan
 
 
+@pytest.mark.parametrize("kept", ["{broken", "[]", '{"at": "2026-03-02T02:00:00Z"}', '{"at": 5, "count": 60}', "null"])
+def test_what_is_kept_of_the_last_full_scan_costs_one_more_if_it_cannot_be_read(tmp_path: Path, kept: str) -> None:
+    home = settled(tmp_path)
+    home.tracker.keep("gopro#last-scan", kept)
+    assert home.night()[0].full_scan
+    assert not home.night()[0].full_scan
+
+
 def test_a_back_dated_medium_deep_in_the_library_is_noticed_by_the_count(tmp_path: Path) -> None:
     home = settled(tmp_path)
     home.cloud.add(50)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,6 +205,21 @@ def test_what_is_not_ready_waits_and_comes_when_it_is(backup: Backup, cloud: GoP
     cloud.media = [ready if medium.media_id == ready.media_id else medium for medium in cloud.media]
     assert backup.run().completed == 1
     assert backup.archived() == wanted(cloud.media)
+
+
+def test_records_that_are_spoilt_cost_no_run_and_are_mended_by_the_next(tmp_path: Path) -> None:
+    with GoProCloud(many_small(12, 500)) as cloud:
+        backup = Backup(tmp_path, cloud)
+        backup.sign_in(cloud.pasted())
+        backup.run()
+        cloud.media = [*cloud.media, video("new", "GX010001.MP4", "2026-03-01T09:15:00Z", 5000)]
+        with closing(sqlite3.connect(tmp_path / "tracker.sqlite3", isolation_level=None)) as file:
+            file.execute("UPDATE media SET status = 'PAUSED' WHERE media_id = 'small000003'")
+            file.execute("UPDATE media SET status = 'FAILED', medium = '{broken' WHERE media_id = 'small000005'")
+        summary = backup.run()
+        assert (summary.status, summary.completed, summary.failed) == ("SUCCEEDED", 3, 0)
+        assert {record.status for record in backup.tracker.records("gopro")} == {Status.COMPLETED}
+        assert backup.archived() == wanted(cloud.media)
 
 
 # ------------------------------------------------------------------------------ listings that go wrong
