@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.archive.folder import FolderArchive
-from core.errors import TransientError
+from core.errors import InvalidInput, TransientError
 from core.model import Account, Medium, Offer, Original, Record, Status
 from core.providers.base import ByteSource, ListingReport
 from core.providers.gopro.listing import AT_ONCE, Page, walk
@@ -127,17 +127,27 @@ class Nights:
         manifest = [] if request.get("dry_run") else list(read_manifest(self.archive, plan.manifest_key))
         return plan, [medium.media_id for medium in manifest]
 
-    def night(self, failing: Sequence[int] = (), days: int = 1, **request: Any) -> tuple[Plan, list[str]]:
-        """Plan and transfer: the media at the places `failing` of the manifest fail, the others arrive."""
+    def night(
+        self,
+        failing: Sequence[int] = (),
+        days: int = 1,
+        *,
+        bad: Collection[str] = (),
+        becomes: Status = Status.FAILED,
+        **request: Any,
+    ) -> tuple[Plan, list[str]]:
+        """Plan and transfer: the media at the places `failing` of the manifest and those called `bad` fail.
+
+        The others arrive. What fails `becomes` what is said.
+        """
         self.now += timedelta(days=days)
         plan, manifest = self.plan(**request)
         for place, media_id in enumerate(manifest):
             (known,) = self.tracker.get("gopro", [media_id]).values()
-            failed = place in failing
-            status = Status.FAILED if failed else Status.COMPLETED
-            self.tracker.save(
-                Record("gopro", media_id, status, "run", self.now, medium=known.medium if failed else None)
-            )
+            status = becomes if place in failing or media_id in bad else Status.COMPLETED
+            medium = None if status.is_final else known.medium
+            ended = self.now + timedelta(hours=1)
+            self.tracker.save(Record("gopro", media_id, status, "run", ended, medium=medium))
         return plan, manifest
 
     def records(self) -> dict[str, Record]:
@@ -471,3 +481,45 @@ def test_a_medium_that_came_back_and_for_which_there_was_no_room_is_planned_late
     assert home.night(max_items=1)[1] == ["m62"]
     plan, manifest = home.night()
     assert (plan.full_scan, manifest) == (False, ["m61"])
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(1, 3), st.sampled_from([Status.FAILED, Status.SOURCE_GONE]))
+def test_media_that_cannot_be_had_keep_no_other_from_bounded_runs_and_each_of_them_has_its_turn(
+    good: int, bad: int, bound: int, becomes: Status
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Nights(folder, Cloud([]))
+        for _ in range(good + bad):
+            home.cloud.add(0)
+        in_vain = {f"m{good + number}" for number in range(1, bad + 1)}
+
+        def tried(media: int) -> set[str]:
+            """The media of as many nights as so many need."""
+            nights = range(math.ceil(media / bound))
+            plans = [home.night(bad=in_vain, becomes=becomes, max_items=bound, full_scan=True) for _ in nights]
+            return {media_id for _, manifest in plans for media_id in manifest}
+
+        assert tried(good + bad) == set(home.cloud.ids)
+        assert [one.status for one in home.records().values()].count(Status.COMPLETED) == good
+        assert tried(bad) == tried(bad) == in_vain
+
+
+def test_a_medium_that_had_gone_is_looked_for_everywhere_when_it_is_asked_for(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.tracker.reopen(
+        Record("gopro", "m5", Status.SOURCE_GONE, "run", home.now), home.tracker.get("gopro", ["m5"])["m5"]
+    )
+    assert home.night()[1] == []
+    plan, manifest = home.night(media_ids=("m5",))
+    assert (plan.full_scan, manifest) == (True, ["m5"])
+
+
+def test_a_medium_that_has_gone_for_good_is_not_silently_passed_over_when_it_is_asked_for(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.cloud.add(0, arriving=True)
+    home.night()
+    home.cloud.ids.remove("m61")
+    assert home.night(full_scan=True)[0].gone == 1
+    with pytest.raises(InvalidInput, match="The library has no medium m61"):
+        home.night(media_ids=("m61",))
