@@ -44,6 +44,7 @@ _COLUMNS = (
     "provider, media_id, status, run_id, updated_at, filename, reason, error_type, error, originals, length, moved, "
     "medium"
 )
+_NAMES = _COLUMNS.split(", ")
 _INSERT = f"INTO media ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BATCH = 500
@@ -270,4 +271,4 @@ def _row(record: Record) -> _Row:
 
 
 def _record(row: _Row) -> Record:
-    return read_record(dict(zip(_COLUMNS.split(", "), row, strict=True)))
+    return read_record(dict(zip(_NAMES, row, strict=True)))
