@@ -177,11 +177,17 @@ def tell(notification: Notification) -> None:
 
 
 def note_run(summary: Summary, run: Run) -> None:
-    """Count a run that came to its end, and tell what is due; what cannot be sent is left to the next run."""
+    """Count a run that came to its end, and tell what is due; what cannot be sent is left to the next run.
+
+    The run is worth more than the message: whatever goes wrong here is logged.
+    """
     from core.notify.milestones import note_run
 
     place = f"s3://{environment('ARCHIVE_BUCKET')}/{summary.provider}-videos/"
-    note_run(summary, run, tracker(), utc_now(), place=place, tell=_tell_if_possible)
+    try:
+        note_run(summary, run, tracker(), utc_now(), place=place, tell=_tell_if_possible)
+    except Exception:
+        logger.exception("the run could not be counted")
 
 
 def _tell_if_possible(notification: Notification) -> bool:

@@ -7,6 +7,7 @@ it is told at least once: a second time only if a run dies between the two.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ from core.sync.notify import Notification, compose
 from core.sync.request import Run
 from core.sync.summarize import Summary
 from core.tracker.base import Tracker
+
+_log = logging.getLogger(__name__)
 
 #: Runs whose ids are kept, so that a step that is tried again counts its run once.
 _RECENT_RUNS = 8
@@ -113,16 +116,33 @@ class Ledger:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """As the tracker kept it, a new one for ""; what another version keeps beside it is left out."""
-        if not text:
+        """As the tracker kept it, a new one for "" or for what cannot be read.
+
+        What another version keeps beside it is left out.
+        """
+        try:
+            return cls._read(json.loads(text)) if text else cls()
+        except (ValueError, TypeError, AttributeError):
+            _log.warning("The ledger of the runs cannot be read: it is begun anew.")
             return cls()
-        told = _known(cls, json.loads(text))
-        months = {name: Month(**_known(Month, month)) for name, month in told["months"].items()}
-        return cls(**told | {"months": months, "recent_runs": tuple(told["recent_runs"])})
+
+    @classmethod
+    def _read(cls, document: Json) -> Self:
+        told = _known(cls(), document)
+        months = {name: Month(**_known(Month(), month)) for name, month in told.get("months", {}).items()}
+        for name in months:
+            _title(name)
+        return cls(**told | {"months": months, "recent_runs": tuple(told.get("recent_runs", ()))})
 
 
-def _known(of: type[Ledger | Month], told: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: told[name] for name in of.__dataclass_fields__ if name in told}
+def _known(empty: Ledger | Month, told: Mapping[str, Json]) -> dict[str, Json]:
+    """What is told of the fields that `empty` has; `TypeError` if that is of another kind."""
+    known = {name: told[name] for name in empty.__dataclass_fields__ if name in told}
+    for name, value in known.items():
+        wanted = type(getattr(empty, name))
+        if not isinstance(value, list if wanted is tuple else wanted):
+            raise TypeError(name)
+    return known
 
 
 def note_run(

@@ -17,9 +17,9 @@ class ListingReport:
     """What a listing proved, complete once the listing is exhausted.
 
     `expected` is the provider's own count, from the first page on, and `found` the distinct ids seen; `unreadable`
-    counts rows without which the library cannot be whole, `novelties` names what this version does not know (new types,
-    missing fields). `steady` says that so far no page came short and nothing was deleted meanwhile, so that
-    nothing was passed over on the way.
+    counts rows and pages without which the library cannot be whole, `novelties` names what this version does not know
+    (new types, missing fields). `steady` says that so far no page was missing or came short and nothing was deleted
+    meanwhile, so that nothing was passed over on the way.
     """
 
     expected: int | None = None

@@ -7,6 +7,7 @@ length.
 from __future__ import annotations
 
 import http.client
+import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +80,11 @@ class _DirectAdapter(HTTPAdapter):
 
 
 def new_session(pool_size: int) -> requests.Session:
-    """A session for `pool_size` threads that sends what it is told: no netrc, no cookies of its own."""
+    """A session for `pool_size` threads that sends what it is told: no netrc, no cookies of its own.
+
+    From then on urllib3 logs nothing in this process: its warnings quote whole addresses, which may be signed.
+    """
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
     session = _Session()
     session.auth = _unchanged
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

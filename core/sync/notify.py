@@ -84,7 +84,8 @@ def about_summary(summary: Summary, run: Run) -> Notification:
         lines.append("What to do: nothing yet; the next run tries each of them again. Look closer if it stays so.")
     if summary.gone:
         lines.append(
-            "What could not be had: look for it in the provider's own app; if it is there, wait for the next run."
+            "What could not be had: look for it in the provider's own app; if it is there, wait for the weekly full "
+            "scan, which looks again."
         )
     if summary.unseen:
         lines.append(

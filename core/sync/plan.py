@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import IO
 
@@ -63,6 +64,10 @@ def is_due(medium: Medium, record: Record | None, request: SyncRequest) -> bool:
     return request.wants(medium.media_id) and not medium.arriving and not done
 
 
+def _was_tried(record: Record) -> bool:
+    return record.status in (Status.FAILED, Status.SOURCE_GONE) or record.reason in (Reason.NOT_READY, Reason.CAME_BACK)
+
+
 def make_plan(
     request: SyncRequest,
     run: Run,
@@ -113,13 +118,14 @@ class _Planner:
         self._unknown: set[str] = set()
         self._seen: set[str] = set()
         self._new = self._pending = self._gone = self._length_hint = self._without_length = 0
-        #: Media that had no original at the last look: where the number is bounded, they come when there is room left.
-        self._deferred: list[Medium] = []
+        #: Media that were tried before, and when: where the number is bounded, they come when there is room left, those
+        #: first whose turn was longest ago.
+        self._deferred: list[tuple[datetime, Medium]] = []
 
     def plan(self, provider: Provider) -> None:
         """Walk, then see to what is unfinished and was not met, then to what was deferred.
 
-        Raises `InvalidInput` if a medium is asked for that neither the library nor the tracker has.
+        Raises `InvalidInput` if a medium is asked for that neither the library nor the tracker has, or that has gone.
         """
         unfinished, walk = self._prepare()
         records = self._look_at(provider.list_media(self._report), walk)
@@ -131,7 +137,7 @@ class _Planner:
         if strangers and self._report.proved:
             raise InvalidInput(f"The library has no medium {printable(', '.join(strangers)[:200])}. Look at the id.")
         self._see_to(sorted(unfinished - self._seen))
-        self._write(self._bounded(self._deferred))
+        self._write(self._bounded([medium for _, medium in self._deferred]))
 
     def _prepare(self) -> tuple[set[str], ShortWalk | None]:
         """The ids of what is unfinished, and the short walk if there may be one."""
@@ -145,7 +151,8 @@ class _Planner:
             if record.medium and record.medium.arriving and now - record.updated_at < AWAITED_FOR:
                 awaited.add(record.media_id)
         asked = self._request.media_ids or ()
-        self._unknown = set(asked) - self._tracker.get(self._provider, asked).keys()
+        known = self._tracker.get(self._provider, asked)
+        self._unknown = {one for one in asked if one not in known or known[one].status is Status.SOURCE_GONE}
         if self._request.full_scan or not (is_told and not self._unknown and self._last and self._last.is_recent(now)):
             return unfinished, None
         return unfinished, ShortWalk(self._last, awaited)
@@ -172,9 +179,10 @@ class _Planner:
         self._pending += sum(medium.arriving for medium in media)
         due = [medium for medium in media if is_due(medium, records.get(medium.media_id), self._request)]
         if self._request.max_items is not None:
-            waiting = [one for one in due if (known := records.get(one.media_id)) and known.reason == Reason.NOT_READY]
-            self._deferred += waiting[: self._request.max_items]
-            due = [medium for medium in due if medium not in waiting]
+            tried = {key: one.updated_at for key, one in records.items() if _was_tried(one)}
+            self._deferred += [(tried[medium.media_id], medium) for medium in due if medium.media_id in tried]
+            self._deferred = sorted(self._deferred, key=itemgetter(0))[: self._request.max_items]
+            due = [medium for medium in due if medium.media_id not in tried]
         self._write(self._bounded(due))
 
     def _planned(self, medium: Medium) -> Record:
@@ -190,14 +198,17 @@ class _Planner:
         )
 
     def _refresh(self, record: Record, medium: Medium) -> None:
-        """Keep what the provider says now of a medium that is still to come, also of one that had gone."""
+        """Keep what the provider says now of a medium that is still to come, also of one that had gone.
+
+        What another run has written meanwhile stays.
+        """
         if self._request.dry_run:
             return
         if record.status is Status.SOURCE_GONE:
             planned = self._planned(medium)
-            self._tracker.save(planned if medium.arriving else replace(planned, reason=Reason.CAME_BACK))
+            self._tracker.reopen(planned if medium.arriving else replace(planned, reason=Reason.CAME_BACK), record)
         elif not record.status.is_final and record.medium != medium:
-            self._tracker.save(replace(record, medium=medium))
+            self._tracker.reopen(replace(record, medium=medium), record)
 
     def _see_to(self, unmet: Sequence[str]) -> None:
         """What is unfinished and was not met has gone if the whole library was, and else is planned as last listed."""

@@ -41,12 +41,13 @@ class LastScan:
 
     @classmethod
     def from_text(cls, text: str) -> LastScan | None:
-        """What the tracker kept, None if that is nothing."""
-        if not text:
+        """What the tracker kept, None if that is nothing, or nothing that can be read."""
+        try:
+            kept = json.loads(text)
+            at, count = parse_time(kept["at"]), kept["count"]
+        except (ValueError, KeyError, TypeError):
             return None
-        kept = json.loads(text)
-        at = parse_time(kept["at"])
-        return cls(at, kept["count"]) if at else None
+        return cls(at, count) if at and isinstance(count, int) else None
 
 
 class ShortWalk:

@@ -25,7 +25,7 @@ _FAILURES_TOLD = 20
 _ROOM = 40_000
 
 VANISHED = "TransferVanished"
-GONE = "It is listed, but the provider no longer has it. Each run looks again."
+GONE = "It is listed, but the provider no longer has it. The weekly full scan looks again, and each run that meets it."
 
 
 @dataclass(frozen=True, slots=True)

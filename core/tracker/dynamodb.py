@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from core.errors import TransientError
-from core.model import Medium, Record, Status, format_time, parse_time, utc_now
+from core.model import Record, Status, format_time, utc_now
+from core.tracker.kept import read_record
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -251,26 +252,8 @@ def _item(record: Record) -> _Item:
 
 
 def _record(item: _Item) -> Record:
-    return Record(
-        provider=item["provider"]["S"],
-        media_id=item["media_id"]["S"],
-        status=Status(item["status"]["S"]),
-        updated_at=parse_time(item["updated_at"]["S"]) or datetime.min.replace(tzinfo=UTC),
-        run_id=_text(item, "run_id"),
-        filename=_text(item, "filename"),
-        reason=_text(item, "reason"),
-        error_type=_text(item, "error_type"),
-        error=_text(item, "error"),
-        originals=_number(item, "originals"),
-        length=_number(item, "length"),
-        moved=_number(item, "moved"),
-        medium=Medium.from_text(_text(item, "medium")),
-    )
+    return read_record({name: value for name, typed in item.items() for value in typed.values()})
 
 
 def _text(item: _Item, name: str) -> str:
     return str(item[name]["S"]) if name in item else ""
-
-
-def _number(item: _Item, name: str) -> int:
-    return int(item[name]["N"]) if name in item else 0

@@ -10,13 +10,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from core.errors import CloudSyncError, InvalidInput, StorageFull, TransientError
-from core.model import Medium, Record, Status, format_time, parse_time, utc_now
+from core.model import Record, Status, format_time, utc_now
+from core.tracker.kept import read_record
 
 #: Marks the file as this product's (PRAGMA application_id): the letters "CSyn".
 _APPLICATION_ID = 0x4353796E
@@ -43,6 +44,7 @@ _COLUMNS = (
     "provider, media_id, status, run_id, updated_at, filename, reason, error_type, error, originals, length, moved, "
     "medium"
 )
+_NAMES = _COLUMNS.split(", ")
 _INSERT = f"INTO media ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BATCH = 500
@@ -270,5 +272,4 @@ def _row(record: Record) -> _Row:
 
 
 def _record(row: _Row) -> Record:
-    moment = parse_time(row[4]) or datetime.min.replace(tzinfo=UTC)
-    return Record(row[0], row[1], Status(row[2]), row[3], moment, *row[5:12], medium=Medium.from_text(row[12]))
+    return read_record(dict(zip(_NAMES, row, strict=True)))

@@ -11,6 +11,8 @@ from collections.abc import Callable
 EXTENSIONS = frozenset({"mp4", "mov", "m4v", "360", "lrv"})
 
 _HEADER = 16
+
+#: Boxes that are walked over, each of which may cost a call: what comes behind more of them is not judged.
 _MOST_BOXES = 1000
 _INDEX = frozenset({b"moov", b"moof"})
 
@@ -22,6 +24,7 @@ class Walk:
         self.next_box = 0
         self.ended = False
         self._fault = ""
+        self._is_judged = True
         self._kinds = set[bytes]()
         self._boxes = 0
         self._seen = 0
@@ -34,12 +37,12 @@ class Walk:
         if size is None:
             self._fault = f"what stands at byte {self.next_box:,} is no part of a recording"
         elif self._boxes > _MOST_BOXES:
-            self._fault = f"it has more than {_MOST_BOXES} parts"
+            self._is_judged = False
         else:
             self._kinds.add(bytes(header[4:8]))
             self.next_box += size
         # A box without a size goes on to the end of the file.
-        self.ended = bool(self._fault) or size == 0
+        self.ended = bool(self._fault) or not self._is_judged or size == 0
 
     def pass_by(self, block: memoryview) -> None:
         """Take the headers out of bytes that come one block after the other."""
@@ -52,10 +55,10 @@ class Walk:
         self._seen += len(block)
 
     def damage(self, length: int) -> str:
-        """What is wrong with a recording that has ended after `length` bytes, "" if nothing is."""
+        """What is wrong with a recording that has ended after `length` bytes, "" if nothing is, or nobody can tell."""
         while self._header and not self.ended:
             self._take_collected()
-        if self._fault:
+        if self._fault or not self._is_judged:
             return self._fault
         if not self.ended and self.next_box > length:
             return f"it is cut off: its last part ends {self.next_box - length:,} bytes behind its end"

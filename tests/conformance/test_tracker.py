@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from core.errors import CloudSyncError
-from core.model import Medium, Record, Status
+from core.model import Medium, Reason, Record, Status
 from core.tracker.base import Tracker
 from core.tracker.dynamodb import DynamoTracker
 from core.tracker.sqlite import SqliteTracker
@@ -183,6 +185,85 @@ def test_what_becomes_completed_is_no_longer_unfinished(tracker: Tracker, provid
     tracker.save(record(provider))
     tracker.save(record(provider, status=Status.COMPLETED))
     assert list(tracker.unfinished(provider)) == []
+
+
+# --------------------------------------------------------------------------- spoilt records
+
+Spoil = Callable[[str, str, str], None]
+
+
+@pytest.fixture
+def spoil(tracker: Tracker, provider: str, request: pytest.FixtureRequest, tmp_path: Path) -> Spoil:
+    """Writes a text over one value of a record."""
+
+    def in_sqlite(media_id: str, name: str, text: str) -> None:
+        with closing(sqlite3.connect(tmp_path / "tracker.sqlite3", isolation_level=None)) as file:
+            file.execute(f"UPDATE media SET {name} = ? WHERE media_id = ?", (text, media_id))
+
+    def in_dynamodb(media_id: str, name: str, text: str) -> None:
+        request.getfixturevalue("emulator").client("dynamodb").update_item(
+            TableName=request.getfixturevalue("table"),
+            Key={"provider": {"S": provider}, "media_id": {"S": media_id}},
+            UpdateExpression="SET #name = :text",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":text": {"S": text}},
+        )
+
+    return in_sqlite if isinstance(tracker, SqliteTracker) else in_dynamodb
+
+
+def listed(provider: str, **facts: object) -> Medium:
+    return Medium(provider, "m1", "GX010001.MP4", "Video", "ready", NOW, 12, 1, facts)
+
+
+@pytest.mark.parametrize("status", Status)
+@pytest.mark.parametrize("text", ["PAUSED", "completed", ""])
+def test_an_unknown_status_counts_as_pending_and_maybe_archived_whatever_it_was(
+    tracker: Tracker, provider: str, spoil: Spoil, status: Status, text: str
+) -> None:
+    tracker.add([record(provider, status=status), record(provider, "m2")])
+    spoil("m1", "status", text)
+    found = tracker.get(provider, ["m1", "m2"])
+    assert (found["m1"].status, found["m1"].reason) == (Status.PENDING, Reason.CAME_BACK)
+    assert found["m2"] == record(provider, "m2")
+    assert {one.media_id for one in tracker.records(provider)} == {"m1", "m2"}
+    assert tracker.save(record(provider, status=Status.COMPLETED))
+    assert tracker.get(provider, ["m1"])["m1"].status is Status.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{broken",
+        "{}",
+        "[]",
+        "7",
+        '{"provider": "gopro", "media_id": "another"}',
+        '{"provider": "gopro", "media_id": "m1", "length_hint": "12"}',
+        '{"provider": "gopro", "media_id": "m1", "facts": 5}',
+    ],
+)
+def test_a_medium_that_cannot_be_read_is_left_out_of_its_record(
+    tracker: Tracker, provider: str, spoil: Spoil, text: str
+) -> None:
+    failed = replace(record(provider, status=Status.FAILED), medium=listed(provider, title="x"))
+    tracker.save(failed)
+    assert list(tracker.unfinished(provider)) == [failed]
+    spoil("m1", "medium", text)
+    assert list(tracker.unfinished(provider)) == [replace(failed, medium=None)]
+    assert tracker.reopen(failed, replace(failed, medium=None))
+    assert list(tracker.unfinished(provider)) == [failed]
+
+
+def test_numbers_that_cannot_be_read_are_nought_and_such_a_time_is_long_ago(
+    tracker: Tracker, provider: str, spoil: Spoil
+) -> None:
+    tracker.save(record(provider))
+    for name in ("originals", "length", "moved", "updated_at"):
+        spoil("m1", name, "many")
+    found = tracker.get(provider, ["m1"])["m1"]
+    assert found == replace(record(provider), originals=0, length=0, moved=0, updated_at=found.updated_at)
+    assert found.updated_at < NOW - timedelta(days=365)
 
 
 def test_a_lease_is_one_owner_s(tracker: Tracker, provider: str) -> None:

@@ -30,6 +30,8 @@ class Quirks:
     #: Pages that come short: page number to rows given, each of the first `short_listings` times that it is asked for.
     short_pages: dict[int, int] = field(default_factory=dict)
     short_listings: int = 1
+    #: Pages that are answered with 500 each time.
+    broken_pages: list[int] = field(default_factory=list)
     #: Added to what `total_items` truly is.
     total_items_lie: int = 0
     #: After this page of a listing, these ids vanish from the library, or the held-back media appear.

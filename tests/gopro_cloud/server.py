@@ -307,6 +307,9 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = {"fields": "", "page": "1", "per_page": str(_FIRST_PAGE_SIZE), "type": "", "processing_states": ""}
         wanted |= {name: values[0] for name, values in query.items()}
         page, per_page = max(1, int(wanted["page"])), min(quirks.page_cap, int(wanted["per_page"]))
+        if page in quirks.broken_pages:
+            self._error(500, "out of order")
+            return
         with cloud.lock:
             cloud.page_fetches[page] += 1
             media = cloud.listed(wanted.get("order_by", ""), wanted["type"], wanted["processing_states"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.archive.folder import FolderArchive
+from core.errors import InvalidInput, TransientError
 from core.model import Account, Medium, Offer, Original, Record, Status
 from core.providers.base import ByteSource, ListingReport
 from core.providers.gopro.listing import AT_ONCE, Page, walk
@@ -43,12 +44,16 @@ def short_measures() -> Iterator[None]:
 
 @dataclass
 class Cloud:
-    """A library, newest first; `short` pages come with one row less, `deletes` media go after so many requests."""
+    """A library, newest first; `short` pages come with one row less, `deletes` media go after so many requests.
+
+    The pages `broken` cannot be had.
+    """
 
     ids: list[str] = field(default_factory=list)
     arriving: set[str] = field(default_factory=set)
     short: set[int] = field(default_factory=set)
     deletes: dict[int, int] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
     asked: int = 0
     made: int = 0
     name: str = "gopro"
@@ -67,6 +72,8 @@ class Cloud:
 
     def page(self, number: int) -> Page:
         self.asked += 1
+        if number in self.broken:
+            raise TransientError(f"Page {number} could not be had (500).")
         if self.asked in self.deletes:
             self.delete(self.deletes[self.asked])
         found = self.ids[(number - 1) * PER_PAGE : number * PER_PAGE]
@@ -120,17 +127,27 @@ class Nights:
         manifest = [] if request.get("dry_run") else list(read_manifest(self.archive, plan.manifest_key))
         return plan, [medium.media_id for medium in manifest]
 
-    def night(self, failing: Sequence[int] = (), days: int = 1, **request: Any) -> tuple[Plan, list[str]]:
-        """Plan and transfer: the media at the places `failing` of the manifest fail, the others arrive."""
+    def night(
+        self,
+        failing: Sequence[int] = (),
+        days: int = 1,
+        *,
+        bad: Collection[str] = (),
+        becomes: Status = Status.FAILED,
+        **request: Any,
+    ) -> tuple[Plan, list[str]]:
+        """Plan and transfer: the media at the places `failing` of the manifest and those called `bad` fail.
+
+        The others arrive. What fails `becomes` what is said.
+        """
         self.now += timedelta(days=days)
         plan, manifest = self.plan(**request)
         for place, media_id in enumerate(manifest):
             (known,) = self.tracker.get("gopro", [media_id]).values()
-            failed = place in failing
-            status = Status.FAILED if failed else Status.COMPLETED
-            self.tracker.save(
-                Record("gopro", media_id, status, "run", self.now, medium=known.medium if failed else None)
-            )
+            status = becomes if place in failing or media_id in bad else Status.COMPLETED
+            medium = None if status.is_final else known.medium
+            ended = self.now + timedelta(hours=1)
+            self.tracker.save(Record("gopro", media_id, status, "run", ended, medium=medium))
         return plan, manifest
 
     def records(self) -> dict[str, Record]:
@@ -149,17 +166,24 @@ class Night:
     failing: list[int]
     short: set[int]
     deleted_meanwhile: dict[int, int]
+    broken: set[int]
     days: int
     max_items: int | None
 
 
 places = st.integers(0, 60)
 few = st.lists(places, max_size=2)
-quiet: dict[str, Any] = {"deleted": st.just([]), "short": st.just(set()), "deleted_meanwhile": st.just({})}
+quiet: dict[str, Any] = {
+    "deleted": st.just([]),
+    "short": st.just(set()),
+    "deleted_meanwhile": st.just({}),
+    "broken": st.just(set()),
+}
 anything: dict[str, Any] = {
     "deleted": few,
     "short": st.sets(st.integers(1, 12), max_size=2),
     "deleted_meanwhile": st.dictionaries(st.integers(1, 8), places, max_size=1),
+    "broken": st.sets(st.integers(2, 12), max_size=2),
 }
 
 
@@ -194,7 +218,7 @@ def live(one: Night, home: Nights) -> tuple[Plan, list[str]]:
     for place in one.finished:
         if cloud.arriving:
             cloud.arriving.discard(sorted(cloud.arriving)[place % len(cloud.arriving)])
-    cloud.short, cloud.deletes = one.short, dict(one.deleted_meanwhile)
+    cloud.short, cloud.deletes, cloud.broken = one.short, dict(one.deleted_meanwhile), one.broken
     return home.night(one.failing, one.days, max_items=one.max_items)
 
 
@@ -207,7 +231,7 @@ def test_whatever_happened_a_full_scan_later_everything_is_found(size: int, hist
             home.cloud.add(0)
         for one in history:
             live(one, home)
-        home.cloud.short, home.cloud.deletes = set(), {}
+        home.cloud.short, home.cloud.deletes, home.cloud.broken = set(), {}, set()
         plan, _ = home.night(days=7)
         assert plan.full_scan
         assert plan.unseen == 0
@@ -247,7 +271,8 @@ def test_only_a_whole_listing_declares_a_medium_gone(size: int, history: list[Ni
             plan, _ = live(one, home)
             gone = {key for key, known in home.records().items() if known.status is Status.SOURCE_GONE} - before
             assert plan.gone == len(gone)
-            assert plan.full_scan or not gone
+            assert (plan.full_scan and not plan.unseen) or not gone
+            assert not gone & set(home.cloud.ids)
 
 
 @settings(max_examples=150)
@@ -296,6 +321,14 @@ def test_a_clock_that_was_set_back_costs_a_full_scan(tmp_path: Path) -> None:
     assert not home.night()[0].full_scan
 
 
+@pytest.mark.parametrize("kept", ["{broken", "[]", '{"at": "2026-03-02T02:00:00Z"}', '{"at": 5, "count": 60}', "null"])
+def test_what_is_kept_of_the_last_full_scan_costs_one_more_if_it_cannot_be_read(tmp_path: Path, kept: str) -> None:
+    home = settled(tmp_path)
+    home.tracker.keep("gopro#last-scan", kept)
+    assert home.night()[0].full_scan
+    assert not home.night()[0].full_scan
+
+
 def test_a_back_dated_medium_deep_in_the_library_is_noticed_by_the_count(tmp_path: Path) -> None:
     home = settled(tmp_path)
     home.cloud.add(50)
@@ -319,6 +352,28 @@ def test_a_page_that_comes_short_is_no_ground_to_stand_on(tmp_path: Path) -> Non
     plan, manifest = home.night()
     assert plan.full_scan
     assert manifest == ["m61"]
+
+
+def test_a_page_that_cannot_be_had_is_no_ground_to_stand_on_and_costs_its_own_media(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.cloud.add(0)
+    home.cloud.add(6)
+    home.cloud.broken = {2}
+    plan, manifest = home.night()
+    assert (plan.full_scan, plan.unseen, manifest) == (True, PER_PAGE, ["m61"])
+    home.cloud.broken = set()
+    plan, manifest = home.night()
+    assert (plan.full_scan, plan.unseen, manifest) == (True, 0, ["m62"])
+    assert not home.night()[0].full_scan
+
+
+def test_what_lies_on_a_page_that_cannot_be_had_is_not_gone(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.cloud.add(6)
+    home.night(failing=[0])
+    home.cloud.broken = {2}
+    plan, manifest = home.night(full_scan=True)
+    assert (plan.gone, manifest) == (0, ["m61"])
 
 
 def test_a_deletion_on_the_way_is_no_ground_to_stand_on(tmp_path: Path) -> None:
@@ -426,3 +481,45 @@ def test_a_medium_that_came_back_and_for_which_there_was_no_room_is_planned_late
     assert home.night(max_items=1)[1] == ["m62"]
     plan, manifest = home.night()
     assert (plan.full_scan, manifest) == (False, ["m61"])
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 8), st.integers(0, 8), st.integers(1, 3), st.sampled_from([Status.FAILED, Status.SOURCE_GONE]))
+def test_media_that_cannot_be_had_keep_no_other_from_bounded_runs_and_each_of_them_has_its_turn(
+    good: int, bad: int, bound: int, becomes: Status
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        home = Nights(folder, Cloud([]))
+        for _ in range(good + bad):
+            home.cloud.add(0)
+        in_vain = {f"m{good + number}" for number in range(1, bad + 1)}
+
+        def tried(media: int) -> set[str]:
+            """The media of as many nights as so many need."""
+            nights = range(math.ceil(media / bound))
+            plans = [home.night(bad=in_vain, becomes=becomes, max_items=bound, full_scan=True) for _ in nights]
+            return {media_id for _, manifest in plans for media_id in manifest}
+
+        assert tried(good + bad) == set(home.cloud.ids)
+        assert [one.status for one in home.records().values()].count(Status.COMPLETED) == good
+        assert tried(bad) == tried(bad) == in_vain
+
+
+def test_a_medium_that_had_gone_is_looked_for_everywhere_when_it_is_asked_for(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.tracker.reopen(
+        Record("gopro", "m5", Status.SOURCE_GONE, "run", home.now), home.tracker.get("gopro", ["m5"])["m5"]
+    )
+    assert home.night()[1] == []
+    plan, manifest = home.night(media_ids=("m5",))
+    assert (plan.full_scan, manifest) == (True, ["m5"])
+
+
+def test_a_medium_that_has_gone_for_good_is_not_silently_passed_over_when_it_is_asked_for(tmp_path: Path) -> None:
+    home = settled(tmp_path)
+    home.cloud.add(0, arriving=True)
+    home.night()
+    home.cloud.ids.remove("m61")
+    assert home.night(full_scan=True)[0].gone == 1
+    with pytest.raises(InvalidInput, match="The library has no medium m61"):
+        home.night(media_ids=("m61",))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from math import ceil
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import TransientError
 from core.model import Medium
 from core.providers.base import ListingReport
 from core.providers.gopro.listing import Page, walk
@@ -19,12 +22,25 @@ PER_PAGE = 5
 
 
 class Library:
-    """A library, newest first, to which changes happen after so many page requests."""
+    """A library, newest first, to which changes happen after so many page requests.
 
-    def __init__(self, ids: list[str], changes: dict[int, list[tuple[str, str]]], short: dict[int, int]) -> None:
+    The pages `broken` never come, and the requests `refused` bring none.
+    """
+
+    def __init__(
+        self,
+        ids: list[str],
+        changes: dict[int, list[tuple[str, str]]],
+        short: dict[int, int],
+        *,
+        broken: AbstractSet[int] = frozenset(),
+        refused: AbstractSet[int] = frozenset(),
+    ) -> None:
         self.ids = list(ids)
         self.ever = set(ids)
         self.asked = 0
+        self._broken = broken
+        self._refused = refused
         self._changes = changes
         self._short = short
         self._lock = threading.Lock()
@@ -32,6 +48,8 @@ class Library:
     def page(self, number: int) -> Page:
         with self._lock:
             self.asked += 1
+            if number in self._broken or self.asked in self._refused:
+                raise TransientError(f"Page {number} could not be had (500).")
             for action, media_id in self._changes.get(self.asked, ()):
                 if action == "upload":
                     self.ids.insert(0, media_id)
@@ -41,7 +59,7 @@ class Library:
             rows = self.ids[(number - 1) * PER_PAGE : number * PER_PAGE]
             rows = rows[: self._short.get(self.asked, PER_PAGE)]
             total = len(self.ids)
-            return Page([row(media_id) for media_id in rows], total, ceil(total / PER_PAGE))
+            return Page([row(media_id) for media_id in rows], total, ceil(total / PER_PAGE), PER_PAGE)
 
 
 def row(media_id: str) -> dict[str, Any]:
@@ -128,6 +146,48 @@ def test_pages_that_stay_short_are_told() -> None:
     found, report = listed(library)
     assert len(found) < 212
     assert (report.proved, report.expected, report.found) == (False, 212, len(found))
+
+
+@settings(max_examples=300)
+@given(libraries, st.sets(st.integers(2, 14), max_size=6), st.integers(1, 4))
+def test_a_page_that_never_comes_keeps_no_other_from_being_listed_and_three_in_a_row_are_an_outage(
+    ids: list[str], broken: set[int], at_once: int
+) -> None:
+    library, last = Library(ids, {}, {}, broken=broken), max(1, ceil(len(ids) / PER_PAGE))
+    if any({page, page + 1, page + 2} <= broken for page in range(2, last)):
+        with pytest.raises(TransientError):
+            listed(library, at_once)
+        return
+    found, report = listed(library, at_once)
+    assert found == [one for place, one in enumerate(ids) if place // PER_PAGE + 1 not in broken]
+    assert report.proved == (found == ids)
+    assert report.steady == (not broken & set(range(2, last + 2)))
+
+
+def test_a_page_that_fails_once_is_made_up_for_by_listing_again() -> None:
+    ids = [f"m{number}" for number in range(23)]
+    found, report = listed(Library(ids, {}, {}, refused={3}))
+    assert sorted(found) == sorted(ids)
+    assert report.proved
+
+
+def test_pages_missing_in_turn_prove_nothing_even_if_the_count_agrees() -> None:
+    ids = [f"m{number}" for number in range(23)]
+    found, report = listed(Library(ids, {}, {}, refused={2, 9}))
+    assert sorted(found) == sorted(ids)
+    assert not report.proved
+
+
+@pytest.mark.parametrize("request_number", [1, 7])
+def test_a_first_page_that_cannot_be_had_ends_the_listing(request_number: int) -> None:
+    library = Library([f"m{number}" for number in range(23)], {}, {2: 1}, refused={request_number})
+    with pytest.raises(TransientError, match="Page 1"):
+        listed(library)
+
+
+def test_a_page_that_is_missing_is_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    listed(Library([f"m{number}" for number in range(23)], {}, {}, refused={3}))
+    assert "Page 3 could not be had (500). The listing goes on without it." in caplog.messages
 
 
 def test_rows_behind_the_last_announced_page_are_found() -> None:

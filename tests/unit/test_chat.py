@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from core.errors import CloudSyncError, InvalidInput, TransientError
 from core.notify.chat import LONGEST_TEXT, post, text_of
 from tests.chat import SECRET, Chat
+from tests.scripted import Scripted, raw
 
 
 @pytest.fixture
@@ -46,6 +48,15 @@ def test_a_chat_that_is_not_there_is_a_fault_that_does_not_tell_its_address() ->
     with pytest.raises(TransientError) as raised:
         post(url, "hello", sleep=lambda _: None)
     assert SECRET not in str(raised.value)
+
+
+def test_no_log_quotes_the_address_of_a_chat_that_answers_malformed_headers(caplog: pytest.LogCaptureFixture) -> None:
+    with Scripted() as chat:
+        url = chat.answer(f"/services/{SECRET}", raw("200 OK", "Content-Length: 2", "no colon", "X: y", body=b"ok"))
+        with caplog.at_level(logging.DEBUG):
+            post(url, "hello")
+    assert len(chat.requests) == 1
+    assert SECRET not in caplog.text
 
 
 @pytest.mark.parametrize(

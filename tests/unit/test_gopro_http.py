@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,6 +138,16 @@ def test_plain_http_downloads_are_refused_where_the_api_is_not_on_loopback(serve
     with pytest.raises(ApiShapeChanged), http.open_download(http.new_session(1), url, "it", loopback=False):
         pass
     assert server.requests == []
+
+
+def test_no_log_quotes_a_signed_address_also_where_an_answer_is_malformed(
+    server: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    malformed = raw("200 OK", "Content-Length: 4", "a line without a colon", "X: y", body=b"film")
+    url = server.answer("/a", malformed) + "?Signature=SECRET"
+    with caplog.at_level(logging.DEBUG):
+        assert read(url) == (b"film", 4)
+    assert "SECRET" not in caplog.text
 
 
 def test_a_session_adds_no_credentials_and_keeps_no_cookies(

@@ -251,6 +251,14 @@ def test_what_cannot_be_read_of_an_answer_is_noted_and_the_rest_is_taken() -> No
     found, novelties = offer(medium(), document)
     assert len(found.originals) == 1
     assert novelties == {"files is not a list", "an entry of variations that is not an object"}
+
+
+def test_a_label_that_is_an_address_or_a_token_is_noted_without_what_it_says() -> None:
+    labels = ["https://cdn.example/source/1.mp4?Signature=SECRET", "source eyJhbGciOiJSUzI1NiIsInR5.SECRETSECRET", 5]
+    document = answer([], [source("https://cdn.example/s.mp4"), *({"url": "u", "label": one} for one in labels)])
+    found, novelties = offer(medium(), document)
+    assert locators(found) == ["https://cdn.example/s.mp4"]
+    assert novelties == {"an entry of variations whose label is no name"}
     assert offer(medium(), {"_embedded": None})[0] == Offer((), NOTHING_YET)
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,6 +212,21 @@ def test_what_is_not_ready_waits_and_comes_when_it_is(backup: Backup, cloud: GoP
     assert backup.archived() == wanted(cloud.media)
 
 
+def test_records_that_are_spoilt_cost_no_run_and_are_mended_by_the_next(tmp_path: Path) -> None:
+    with GoProCloud(many_small(12, 500)) as cloud:
+        backup = Backup(tmp_path, cloud)
+        backup.sign_in(cloud.pasted())
+        backup.run()
+        cloud.media = [*cloud.media, video("new", "GX010001.MP4", "2026-03-01T09:15:00Z", 5000)]
+        with closing(sqlite3.connect(tmp_path / "tracker.sqlite3", isolation_level=None)) as file:
+            file.execute("UPDATE media SET status = 'PAUSED' WHERE media_id = 'small000003'")
+            file.execute("UPDATE media SET status = 'FAILED', medium = '{broken' WHERE media_id = 'small000005'")
+        summary = backup.run()
+        assert (summary.status, summary.completed, summary.failed) == ("SUCCEEDED", 3, 0)
+        assert {record.status for record in backup.tracker.records("gopro")} == {Status.COMPLETED}
+        assert backup.archived() == wanted(cloud.media)
+
+
 # ------------------------------------------------------------------------------ listings that go wrong
 
 
@@ -229,6 +246,17 @@ def test_a_listing_that_stays_short_is_told_and_is_no_success(tmp_path: Path) ->
         summary = backup.run(workers=8)
         assert (summary.status, summary.discovered, summary.unseen) == ("PARTIAL_FAILURE", 82, 38)
         assert backup.run().status == "PARTIAL_FAILURE"
+
+
+def test_a_page_that_cannot_be_had_keeps_nothing_else_from_arriving_and_is_told(tmp_path: Path) -> None:
+    with GoProCloud(many_small(120, 500), Quirks(broken_pages=[2])) as cloud:
+        backup = Backup(tmp_path, cloud)
+        backup.sign_in(cloud.pasted())
+        summary = backup.run(workers=8)
+        assert (summary.status, summary.completed, summary.unseen) == ("PARTIAL_FAILURE", 70, 50)
+        cloud.quirks.broken_pages = []
+        assert backup.run(workers=8).completed == 50
+        assert backup.archived() == wanted(cloud.media)
 
 
 def test_media_that_come_and_go_while_pages_are_listed_lose_nothing(tmp_path: Path) -> None:

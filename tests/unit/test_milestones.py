@@ -198,6 +198,33 @@ def test_what_a_newer_version_keeps_beside_it_stops_no_run_after_a_rollback(stac
     assert stack.ledger.media == 6
 
 
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        "{broken",
+        "7",
+        '{"media": null}',
+        '{"months": 5}',
+        '{"months": {"2026-3x": {}}}',
+        '{"months": {"2026-10": {"media": null}}}',
+        '{"recent_runs": "run-1"}',
+    ],
+)
+def test_a_ledger_that_cannot_be_read_is_begun_anew(
+    stack: Stack, spoilt: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    stack.tracker.replace("ledger/gopro", spoilt, seen="")
+    assert stack.run(SUCCESS, "2026-11-03T01:00Z") == [FIRST]
+    assert "The ledger of the runs cannot be read: it is begun anew." in caplog.messages
+    assert stack.run(NOTHING, "2026-12-01T01:00Z") == ["Cloud Sync: November 2026, 3 media archived"]
+
+
+def test_a_ledger_that_lacks_what_it_did_not_have_yet_is_read(stack: Stack) -> None:
+    stack.tracker.replace("ledger/gopro", '{"media": 5, "first_success": "told"}', seen="")
+    assert stack.run(SUCCESS, "2026-11-03T01:00Z") == []
+    assert stack.ledger.media == 8
+
+
 def test_the_document_shows_what_is_sent() -> None:
     document = DOCUMENT.read_text(encoding="utf-8")
     month = Month(30, 18, 1, 57, 228_000_000_000, 0, 2, 1207, "2026-11-30T01:04:12Z")

@@ -60,6 +60,8 @@ def told(content: bytes) -> str:
         pytest.param(FTYP + MOOV + box(b"uuid", bytes(40)), id="uuid"),
         pytest.param(MOOV, id="nothing but the index"),
         pytest.param(FTYP + MOOV + (box(b"moof") + box(b"mdat")) * 499, id="a thousand boxes"),
+        pytest.param(FTYP + MOOV + (box(b"moof") + box(b"mdat")) * 600, id="more boxes than are looked at"),
+        pytest.param(FTYP + box(b"mdat") * 1200 + MOOV, id="an index behind all that is looked at"),
     ],
 )
 def test_a_whole_recording_is_whole(content: bytes) -> None:

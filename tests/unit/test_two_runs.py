@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from core.errors import TransientError
-from core.model import Medium, Status, utc_now
+from core.model import Medium, Record, Status, utc_now
 from core.providers.base import ListingReport
 from core.sync.outcomes import Busy, TransferOutcome, Transferred, Unfinished
 from core.sync.plan import make_plan
@@ -305,3 +306,28 @@ def test_a_medium_that_is_unfinished_stays_with_its_run(backup: Backup, cloud: G
     assert backup.archived() == wanted([long_film])
     headers_and_probe = 3 * 16 + 1
     assert cloud.counts.bytes_served.total() <= 40 * 1024 * 1024 + headers_and_probe
+
+
+class Shared(SqliteTracker):
+    """A tracker in which another run writes once, after records were read and before anything is made of them."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def get(self, provider: str, media_ids: Sequence[str]) -> dict[str, Record]:
+        found = super().get(provider, media_ids)
+        if found and self.meanwhile:
+            meanwhile, self.meanwhile = self.meanwhile, None
+            meanwhile()
+        return found
+
+
+@pytest.mark.parametrize("before", [Status.PENDING, Status.SOURCE_GONE])
+def test_what_one_run_writes_while_another_plans_stays(backup: Backup, before: Status) -> None:
+    (film,) = listed(backup)
+    as_it_was = None if before is Status.SOURCE_GONE else replace(film, filename="as it was called before")
+    shared = Shared(backup.folder.parent / "tracker.sqlite3")
+    shared.save(Record("gopro", "one-film", before, "run-a", utc_now(), medium=as_it_was))
+    shared.meanwhile = lambda: mark_failed(film, "run-a", "IntegrityError", "its source broke off", backup.tracker)
+    make_plan(SyncRequest(), Run("run-b", utc_now()), backup.provider(), shared, backup.archive)
+    record = shared.get("gopro", ["one-film"])["one-film"]
+    assert (record.status, record.error) == (Status.FAILED, "its source broke off")

@@ -253,6 +253,20 @@ def test_summarize_tells_why_there_is_no_page_and_answers_all_the_same(
     assert [line["level"] for line in logs if "the page of the run was not written" in line["message"]] == ["WARNING"]
 
 
+def test_a_run_that_cannot_be_counted_is_no_failure_and_is_logged(
+    functions: Functions, stack: Stack, library: GoProCloud
+) -> None:
+    spoilt = {"provider": {"S": "checkpoint"}, "media_id": {"S": "ledger/gopro"}, "text": {"N": "5"}}
+    table = stack.outputs["SyncTrackerTableName"]
+    stack.emulator.client("dynamodb").put_item(TableName=table, Item=spoilt)
+    functions.call("plan")
+    functions.call("transfer")
+    assert functions.call("summarize")["outcome"] == "complete"
+    assert functions.call("plan")["outcome"] == "nothing_new"
+    logs, _ = functions.lines()
+    assert [line["level"] for line in logs if "could not be counted" in line["message"]] == ["ERROR", "ERROR"]
+
+
 def test_summarize_answers_a_message_when_a_medium_is_missing(
     functions: Functions, stack: Stack, library: GoProCloud
 ) -> None:

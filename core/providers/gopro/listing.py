@@ -1,18 +1,22 @@
 """Walks through the pages of a library that moves, and proves that nothing was passed over or says it can't.
 
 Pages come short without a word, and media uploaded or deleted meanwhile shift them; both as observed by
-independent clients.
+independent clients. One page that cannot be had does not keep the others from being listed.
 """
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from core.errors import TransientError
 from core.model import Json, Medium
 from core.providers.base import ListingReport
+
+_log = logging.getLogger(__name__)
 
 #: Pages asked for at once; the asking is so far ahead of the reading too, and twice as far on a long way: memory stays
 #: flat, a short walk asks for little in vain, and a long one never waits for its reader.
@@ -24,6 +28,9 @@ _PASSES = 2
 
 #: So many pages in a row that bring nothing new end a pass, whatever the number of pages is said to be.
 _MOST_FRUITLESS = 100
+
+#: So many pages in a row may be missing; more are an outage.
+_MOST_MISSING = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Page:
         return len(self.rows) >= min(self.size, self.total_items - (number - 1) * self.size)
 
 
+_MISSING = Page((), None, None)
+
 Fetch = Callable[[int], Page]
 Read = Callable[[Json, ListingReport], Medium | None]
 
@@ -51,7 +60,8 @@ def walk(fetch: Fetch, read: Read, report: ListingReport, *, at_once: int = AT_O
 
     `fetch` is called from up to `at_once` threads. A pass goes on to the first page that is empty or brings
     nothing new behind the last one announced. If fewer distinct media were seen than the highest count told,
-    everything is listed once more for those that are missing.
+    everything is listed once more for those that are missing. A page that `fetch` cannot bring (`TransientError`) is
+    passed over, and counts as unreadable; the first one, or more than two in a row, end the listing with the error.
     """
     seen: set[str] = set()
     highest = 0
@@ -86,12 +96,14 @@ class _Pass:
         self._pool = pool
         self._at_once = at_once
         self._last_page = 1
+        self._missing_in_a_row = 0
 
     def media(self) -> Iterator[Medium]:
         """The media of this pass, each once."""
         fruitless = 0
         for number, page in self._pages():
             self._heed(number, page)
+            self.unreadable += page is _MISSING and number <= self._last_page
             before = len(self.seen)
             for row in page.rows:
                 medium = self._read(row, self._report)
@@ -125,7 +137,20 @@ class _Pass:
                     waiting.append((following, self._pool.submit(self._fetch, following)))
                     following += 1
                 number, page = waiting.popleft()
-                yield number, page.result()
+                yield number, self._had(number, page)
         finally:
             for _, page in waiting:
                 page.cancel()
+
+    def _had(self, number: int, page: Future[Page]) -> Page:
+        """The page that was asked for, `_MISSING` if it alone cannot be had."""
+        try:
+            found = page.result()
+        except TransientError as fault:
+            self._missing_in_a_row += 1
+            if number == 1 or self._missing_in_a_row > _MOST_MISSING:
+                raise
+            _log.warning("%s The listing goes on without it.", fault)
+            return _MISSING
+        self._missing_in_a_row = 0
+        return found

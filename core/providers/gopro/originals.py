@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from core.model import Json, Medium, Offer, Original
-from core.providers.gopro.parse import EDITS, FRAME_SETS, KINDS, VIDEOS, read_count
+from core.providers.gopro.parse import EDITS, FRAME_SETS, KINDS, VIDEOS, impersonal, read_count
 
 NOTHING_YET = "no original is offered yet"
 
@@ -230,11 +230,13 @@ def _entries(embedded: Mapping[str, Json], name: str, novelties: set[str]) -> It
         if not isinstance(row, dict):
             novelties.add(f"an entry of {name} that is not an object")
             continue
-        url = _text(row.get("url"))
+        url, label = _text(row.get("url")), impersonal(row.get("label"))
+        if row.get("label") and not label:
+            novelties.add(f"an entry of {name} whose label is no name")
         number = read_count(row.get("item_number"))
         yield _Entry(
             url=url,
-            label=_text(row.get("label")).strip().lower(),
+            label=label.strip().lower(),
             extension=_text(row.get("type")),
             told_number=number if number is None or number <= _LARGEST_NUMBER else None,
             camera=_camera(row.get("camera_position")),

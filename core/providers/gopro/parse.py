@@ -95,7 +95,7 @@ def read_medium(row: Json, report: ListingReport) -> Medium | None:
     if media_id is None:
         note(report, "a medium without a readable id")
         return None
-    kind, state = _impersonal(row.get("type")), _impersonal(row.get("ready_to_view"))
+    kind, state = impersonal(row.get("type")), impersonal(row.get("ready_to_view"))
     for name in _NEEDED:
         if name not in row:
             note(report, f"no {name} in a medium")
@@ -106,7 +106,7 @@ def read_medium(row: Json, report: ListingReport) -> Medium | None:
     return Medium(
         provider=PROVIDER,
         media_id=media_id,
-        filename=_impersonal(row.get("filename")),
+        filename=impersonal(row.get("filename")),
         kind=kind,
         state=state,
         captured_at=parse_time(row.get("captured_at")),
@@ -151,7 +151,7 @@ def _text(value: Json) -> str:
     return value[:_LONGEST_TEXT].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def _impersonal(value: Json) -> str:
+def impersonal(value: Json) -> str:
     """Text, "" if it holds an address or a token: a name is shown, logged and part of a key."""
     text = _text(value)
     return "" if _PERSONAL_WORD.search(text) else text
