@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -148,13 +150,25 @@ def open_target(to: Path) -> tuple[SqliteTracker, FolderArchive]:
 
 @contextmanager
 def tracker_to_read(to: Path) -> Iterator[SqliteTracker]:
-    """The target's tracker; an empty one if there is no backup yet, so that planning leaves nothing behind."""
-    path = to / STATE_FOLDER / "tracker.sqlite3"
-    if path.exists():
-        yield SqliteTracker(path)
+    """The target's tracker; an empty one if there is no backup yet, so that planning leaves nothing behind.
+
+    Of a disk that cannot be written, as one in doubt is mounted, it is a copy.
+    """
+    import tempfile
+
+    state = to / STATE_FOLDER
+    if can_be_written(state) and (state / "tracker.sqlite3").exists():
+        yield SqliteTracker(state / "tracker.sqlite3")
         return
-    with no_tracker() as empty:
-        yield empty
+    with tempfile.TemporaryDirectory() as folder:
+        for path in state.glob("tracker.sqlite3*"):
+            shutil.copy(path, folder)
+        yield SqliteTracker(Path(folder, "tracker.sqlite3"))
+
+
+def can_be_written(folder: Path) -> bool:
+    """Whether a folder can be written by this process, as far as the system tells."""
+    return os.access(folder, os.W_OK)
 
 
 @contextmanager

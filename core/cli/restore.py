@@ -13,6 +13,7 @@ from core.cli.options import AsJson, Cameras, Folder, MediaIds, Names, ProviderN
 from core.cli.places import Backup, catalog_of, only_process, open_backup, require_parent
 from core.cli.terminal import Exit, answering, err, out, say
 from core.errors import InvalidInput, public_text
+from core.model import counted
 
 if TYPE_CHECKING:
     from core.restore import Selected, Selection
@@ -159,6 +160,9 @@ def _say_what_is_left_out(backup: Backup, provider: str, selection: Selection, s
     from core.restore import untold
 
     say_unreadable(selected.unreadable)
+    if selected.undecided:
+        media = counted(selected.undecided, "medium", "media")
+        say(f"Of unknown camera or time, so maybe meant and left out: {media}. Name them by --media-id or --name.")
     if not selection.is_everything:
         return []
     try:

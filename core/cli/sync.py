@@ -67,7 +67,7 @@ def sync(
     from core.cli.view import Progress, print_failure, print_summary
 
     request = SyncRequest(provider, full_scan, max_items, tuple(media_id) if media_id else None)
-    with answering(provider), _only_sync(to), Progress(err, quiet=as_json) as progress:
+    with answering(provider), _only_sync(to, credentials), Progress(err, quiet=as_json) as progress:
         tracker, archive = open_target(to)
         _require_tracker(tracker, archive, provider)
         archive.clean_partials()
@@ -119,10 +119,10 @@ def plan(
 
 
 @contextmanager
-def _only_sync(to: Path) -> Iterator[None]:
+def _only_sync(to: Path, credentials: Path) -> Iterator[None]:
     """The only sync into a folder; `InvalidInput` if a backup was there and is not any more."""
     require_parent(to)
-    marker = DEFAULT_CREDENTIALS.with_name("folders") / sha256(str(to.resolve()).encode()).hexdigest()[:16]
+    marker = credentials.with_name("cloud-sync-folders") / sha256(str(to.resolve()).encode()).hexdigest()[:16]
     if marker.exists() and not (to / STATE_FOLDER).exists():
         raise InvalidInput(
             f"A backup was in {to}, and now there is none. Is its disk mounted? If it is to begin anew, remove {marker}"

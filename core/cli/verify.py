@@ -10,9 +10,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from core.archive.folder import FolderArchive
 from core.archive.folder_inventory import FolderInventory
 from core.cli.options import AsJson, Folder, ProviderName, StackName
-from core.cli.places import STATE_FOLDER, asking_stack, new_run, only_process, open_target
+from core.cli.places import (
+    STATE_FOLDER,
+    asking_stack,
+    can_be_written,
+    new_run,
+    only_process,
+    open_target,
+    tracker_to_read,
+)
 from core.cli.terminal import Exit, answering, err, out
 from core.errors import InvalidInput
 
@@ -41,8 +50,9 @@ def verify(
     from core.cli.view import Counter, print_findings
     from core.verify import Verification
 
-    with answering(provider), Counter(err, quiet=as_json) as counter, _verifier(to, stack, counter) as verifier:
-        report, findings = verifier.verify(Verification(provider, checksums, repair), new_run())
+    request = Verification(provider, checksums, repair)
+    with answering(provider), Counter(err, quiet=as_json) as counter, _verifier(to, stack, counter, repair) as verifier:
+        report, findings = verifier.verify(request, new_run())
     if as_json:
         told = report.summary() | {"first": [one.to_json() for one in findings]}
         out.print_json(json.dumps(told), ensure_ascii=True)
@@ -62,7 +72,7 @@ def reindex(
     from core.verify import Repair, Verification
 
     request = Verification(provider, repair=True, untracked=True)
-    with answering(provider), Counter(err, quiet=as_json) as counter, _verifier(to, stack, counter) as verifier:
+    with answering(provider), Counter(err, quiet=as_json) as counter, _verifier(to, stack, counter, True) as verifier:
         report, findings = verifier.verify(request, new_run())
     left = [one for one in findings if one.repair is not Repair.TRACKED]
     if as_json:
@@ -74,13 +84,18 @@ def reindex(
 
 
 @contextmanager
-def _verifier(to: Path | None, stack: str | None, counter: Counter) -> Iterator[Verifier]:
-    """The backup in a folder or of a stack, ready to be verified."""
+def _verifier(to: Path | None, stack: str | None, counter: Counter, writes: bool) -> Iterator[Verifier]:
+    """The backup in a folder or of a stack, ready to be verified; a disk that cannot be written only if nothing is."""
     from core.verify import Verifier
 
     if to is not None and stack is None:
         if not ((to / STATE_FOLDER).is_dir() or (to / "catalog").is_dir()):
             raise InvalidInput(f"There is no backup in {to}. Name its folder with --to; is its disk mounted?")
+        if not (writes or can_be_written(to / STATE_FOLDER)):
+            with tracker_to_read(to) as copy:
+                archive = FolderArchive(to)
+                yield Verifier(copy, archive, FolderInventory(to, archive), progress=counter)
+            return
         with only_process(to):
             tracker, archive = open_target(to)
             yield Verifier(tracker, archive, FolderInventory(to, archive), progress=counter)

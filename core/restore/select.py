@@ -68,6 +68,11 @@ class Selection:
             return entry.originals
         return tuple(one for one in entry.originals if _fits(one.stored.key.rpartition("/")[2], self.names))
 
+    def is_undecided(self, medium: Medium) -> bool:
+        """Whether camera or time are asked for, and nobody knows those of a medium."""
+        has_no_camera = bool(self.cameras) and not camera_of(medium)
+        return has_no_camera or (bool(self.since or self.until) and moment_of(medium) is None)
+
     def _is_in_time(self, medium: Medium) -> bool:
         if not (self.since or self.until):
             return True
@@ -109,6 +114,7 @@ class Selected:
 
     entries: list[Entry]
     unreadable: dict[str, str]
+    undecided: int = 0
 
 
 class Catalog:
@@ -133,7 +139,9 @@ class Catalog:
         else:
             entries = list(self._readable(unreadable))
         found = [Entry(one.medium, one.archived_at, one.missing, selection.of(one)) for one in entries]
-        return Selected(sorted((one for one in found if one.originals), key=_order), dict(sorted(unreadable.items())))
+        chosen = sorted((one for one in found if one.originals), key=_order)
+        undecided = sum(selection.is_undecided(one.medium) for one in entries)
+        return Selected(chosen, dict(sorted(unreadable.items())), undecided)
 
     def entry(self, media_id: str) -> Entry:
         """The entry of one medium; `InvalidInput` if there is none."""

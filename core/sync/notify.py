@@ -136,7 +136,7 @@ def _failures(summary: Summary) -> list[str]:
     return [
         *(["", "Failed media:", *failed] if failed else []),
         *(["", "Archived as they were, but damaged recordings:", *damaged] if damaged else []),
-        *(["", "Listed, but no longer to be had, and not in the archive:", *gone] if gone else []),
+        *(["", "Listed, but no longer to be had, and not or not wholly in the archive:", *gone] if gone else []),
     ]
 
 

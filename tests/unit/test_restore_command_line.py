@@ -154,6 +154,17 @@ def test_a_key_that_can_be_no_file_costs_its_own_original_and_is_told(
     assert "no key of an archive. `cloud-sync verify --repair` mends it." in told["troubles"][0]["text"]
 
 
+def test_a_medium_that_may_be_meant_and_whose_camera_or_time_nobody_knows_is_told(shell: Shell, tmp_path: Path) -> None:
+    backup = tmp_path / "backup"
+    nameless = Film("nameless", captured_at=None, lengths=(10,), facts={})
+    store_all(FolderArchive(backup), [*FILMS, nameless], workers=1)
+    for condition in (["--camera", "HERO*"], ["--since", "2026-01"]):
+        code, printed, said = shell.run("ls", "--to", backup, *condition)
+        assert (code, "nameless" in printed) == (0, False)
+        assert "Of unknown camera or time, so maybe meant and left out: 1 medium." in said
+    assert "Of unknown" not in shell.run("ls", "--to", backup, "--name", "GX*")[2]
+
+
 def test_what_was_archived_and_is_not_in_the_catalog_is_named_before_anybody_trusts_a_restore(
     tmp_path: Path, shell: Shell, backup: Path
 ) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from typer.testing import CliRunner
 
+from core.cli.app import app
 from tests.gopro_cloud import GoProCloud, many_small
 
 COMMAND = str(Path(sys.executable).with_name("cloud-sync"))
@@ -141,3 +143,17 @@ def test_a_folder_that_a_sync_is_writing_into_is_not_verified(user: User) -> Non
         done = user.on_backup("verify")
     assert done.returncode == 2
     assert "Another sync" in done.stderr
+
+
+def test_a_disk_that_cannot_be_written_is_verified_and_nothing_is_left_on_it(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.on_backup("sync")
+    (user.to / ".cloud-sync/lock").unlink()
+    user.originals()[0].unlink()
+    before = {path: path.stat().st_mtime_ns for path in user.to.rglob("*")}
+    monkeypatch.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+    ended = CliRunner().invoke(app, ["verify", "--to", str(user.to), "--json"])
+    assert ended.exit_code == 1
+    assert json.loads(ended.stdout)["found"] == {"missing": 1}
+    assert {path: path.stat().st_mtime_ns for path in user.to.rglob("*")} == before
