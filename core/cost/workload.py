@@ -99,7 +99,7 @@ class Assumptions:
         return [
             f"A function moves {self.network_rate / 1e6:g} MB a second, or what its share of a processor allows "
             f"({self.cpu_seconds_a_gb:g} s of a vCPU a GB), and takes {self.overhead_seconds:g} s more for each video.",
-            f"{self.repeated:.0%} of all transfers are done twice. A video is {self.originals:g} original. "
+            f"{self.repeated:.0%} of all transfers are done twice. Originals a video: {self.originals:g}. "
             f"{self.runs_a_month:g} runs a month, each by its longest way and over the {self.walked_a_run} newest; "
             "once a week the whole library is listed and verified.",
             f"For each video beside its parts: {self.puts_beside_parts} PUT and {self.gets} GET requests of S3, "

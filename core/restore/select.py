@@ -20,7 +20,7 @@ from core.model import Medium, Stored, parse_time, printable
 from core.restore.cache import Cache
 
 #: What to do about a catalog entry that cannot be read.
-HOW_TO_MEND = "`cloud-sync verify --repair` mends it."
+HOW_TO_MEND = "`cloud-sync verify --repair`, with the same --to or --stack, mends it."
 
 #: Catalog entries that are read at once.
 _AT_ONCE = 32

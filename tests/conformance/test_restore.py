@@ -297,7 +297,10 @@ def test_a_key_that_can_be_no_file_costs_that_original_alone(there: Store, key: 
     bad = replace(entry.originals[0], stored=replace(entry.originals[0].stored, key=key))
     report = there.restore(replace(entry, originals=(bad,)), other)
     assert outcomes(report) == {"restored": 1, "failed": 1}
-    assert "no key of an archive. `cloud-sync verify --repair` mends it." in report.troubles[0].text
+    assert (
+        "no key of an archive. `cloud-sync verify --repair`, with the same --to or --stack, mends it."
+        in report.troubles[0].text
+    )
     assert [path.name for path in there.into.rglob("*.MP4")] == ["GX010001.MP4"]
 
 

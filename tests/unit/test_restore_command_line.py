@@ -127,7 +127,7 @@ def test_a_broken_entry_of_the_catalog_keeps_no_other_medium_from_coming_back(
     code, printed, said = shell.run("ls", "--to", backup)
     assert (code, "autumn" in printed, "spring" in printed) == (1, True, False)
     assert "catalog/gopro/spring.json is left out: The catalog entry cannot be read" in said
-    assert "`cloud-sync verify --repair` mends it." in said
+    assert "`cloud-sync verify --repair`, with the same --to or --stack, mends it." in said
     told = shell.told("restore", "--to", backup, "--into", tmp_path / "back", "--all", code=1)
     assert (told["restored"], told["troubles"]) == (1, [])
     assert told["catalog_unreadable"] == [str(backup / "catalog/gopro/spring.json")]
@@ -151,7 +151,10 @@ def test_a_key_that_can_be_no_file_costs_its_own_original_and_is_told(
     assert shell.told(*arguments, "--status")["objects"]["failed"] == 1
     told = shell.told(*arguments, code=1)
     assert (told["restored"], told["failed"]) == (2, 1)
-    assert "no key of an archive. `cloud-sync verify --repair` mends it." in told["troubles"][0]["text"]
+    assert (
+        "no key of an archive. `cloud-sync verify --repair`, with the same --to or --stack, mends it."
+        in told["troubles"][0]["text"]
+    )
 
 
 def test_a_medium_that_may_be_meant_and_whose_camera_or_time_nobody_knows_is_told(shell: Shell, tmp_path: Path) -> None:
