@@ -90,11 +90,71 @@ MUTANTS = (
     Mutant(
         "An original that failed is swallowed if others of its medium arrived",
         "core/sync/transfer.py",
-        "[future.result() for future in futures]",
-        "[future.result() for future in futures if not future.exception()]",
+        "        if error:\n            raise error\n        return stored",
+        "        return [one for one in stored if one]",
         (
             "tests/properties/test_hostile.py::test_one_original_that_never_arrives_is_named_and_keeps_its_medium_from_being_completed",
         ),
+    ),
+    Mutant(
+        "A confirmed original is replaced where its source has changed",
+        "core/sync/transfer.py",
+        "if found and known and attempt.was_whole and same_bytes(found, known):",
+        "if False:",
+        ("tests/unit/test_local_sync.py::test_a_confirmed_original_is_not_replaced_whatever_the_source_has_by_now",),
+    ),
+    Mutant(
+        "The catalog forgets what is archived and no longer offered",
+        "core/sync/transfer.py",
+        "in folders and self._is_there(one)",
+        "in folders and False",
+        ("tests/unit/test_local_sync.py::test_an_archived_original_that_is_no_longer_offered_stays_in_the_catalog",),
+    ),
+    Mutant(
+        "What arrived of a medium whose rest fails is not in the catalog",
+        "core/sync/transfer.py",
+        "            self._note_arrived(medium, offer, stored, attempt)\n        if error:",
+        "            pass\n        if error:",
+        (
+            "tests/properties/test_hostile.py::test_one_original_that_never_arrives_is_named_and_keeps_its_medium_from_being_completed",
+        ),
+    ),
+    Mutant(
+        "An object that is not what was sent is taken for confirmed",
+        "core/archive/s3.py",
+        "return b64decode(checksum).hex() == stored.sha256",
+        "return True",
+        ("tests/conformance/test_archive.py::test_an_object_that_is_not_what_was_sent_is_not_taken_for_confirmed",),
+    ),
+    Mutant(
+        "A file of somebody else's is overwritten in a folder",
+        "core/archive/folder.py",
+        "if self._path.is_dir() or (self._path.exists() and not self._replaces):",
+        "if self._path.is_dir():",
+        (
+            "tests/conformance/test_archive.py::test_what_somebody_else_put_where_an_original_belongs_makes_way_and_stays",
+        ),
+    ),
+    Mutant(
+        "One page that cannot be had ends the listing",
+        "core/providers/gopro/listing.py",
+        "if number == 1 or self._missing_in_a_row > _MOST_MISSING:",
+        "if True:",
+        ("tests/properties/test_listing.py",),
+    ),
+    Mutant(
+        "urllib3 logs the addresses of malformed answers",
+        "core/providers/http.py",
+        'logging.getLogger("urllib3").setLevel(logging.CRITICAL)',
+        "pass",
+        ("tests/unit/test_gopro_http.py",),
+    ),
+    Mutant(
+        "A restore of everything says nothing of what the catalog lacks",
+        "core/restore/completeness.py",
+        "if record.status is not Status.COMPLETED or known == archived:",
+        "if True:",
+        ("tests/unit/test_restore_command_line.py",),
     ),
     Mutant(
         "Two media with the same file name share a key",
@@ -171,8 +231,8 @@ MUTANTS = (
     Mutant(
         "An object that S3 holds without a checksum is trusted",
         "core/archive/s3.py",
-        "return stored if stored.store_checksum else None",
-        "return stored",
+        "return bool(checksum)",
+        "return True",
         (
             "tests/conformance/test_archive.py::test_a_file_that_the_product_did_not_put_there_is_not_taken_for_confirmed",
         ),
