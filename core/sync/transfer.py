@@ -143,7 +143,9 @@ class Transfer:
             return None
         found = None if attempt.is_first else self.archive.find(key)
         known = next((one.stored for one in attempt.originals_before if one.stored.key == key), None)
-        if found and known and attempt.was_whole and same_bytes(found, known):
+        if found and not attempt.was_whole:
+            known = None  # while a medium is brought home, what is there may be newer than its entry
+        if found and known and same_bytes(found, known):
             return found  # confirmed once and still there: whatever the source has by now, it is not replaced
         label = Label(
             provider=medium.provider,

@@ -408,4 +408,6 @@ def mended(world: World, missing: Grant | None) -> set[str]:
         report = verifier.stretch(request, run, Report("gopro"), lambda: math.inf)
     except (CloudSyncError, ClientError) as error:
         raise Broken(str(error)) from error
-    return set(report.summary()["repaired"])
+    found, repaired = report.found, set(report.repaired)
+    require("not_checked" not in found, f"the store refuses to tell: {found}")
+    return {Repair(one) for one in repaired}
