@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-alone test-workflow test-faults test-docs-and-chaos chaos mutants load lint permissions diagram sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-alone test-workflow test-faults test-docs-and-chaos chaos mutants load lint lint-code lint-templates permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -73,10 +73,14 @@ test-docs-and-chaos: setup
 chaos: setup  ## the fault campaign: schedules over SQLite and a folder, a fifth as many over DynamoDB and S3 (or AWS=…)
 	$(PY) -m tests.chaos --schedules $(or $(N),1000) $(if $(AWS),--aws $(AWS)) $(if $(SEED),--seed $(SEED))
 
-lint: setup $(AUDIT_VENV)/.ready
+lint: lint-code lint-templates
+
+lint-code: setup
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+
+lint-templates: setup $(AUDIT_VENV)/.ready
 	$(VENV)/bin/cfn-lint template.yaml template-insights.yaml
 	$(AUDIT_VENV)/bin/checkov --file template.yaml template-insights.yaml --config-file .checkov.yaml
 

@@ -101,7 +101,7 @@ MUTANTS = (
         "core/sync/transfer.py",
         "if found and known and same_bytes(found, known):",
         "if False:",
-        ("tests/unit/test_local_sync.py::test_a_confirmed_original_is_not_replaced_whatever_the_source_has_by_now",),
+        ("tests/unit/test_local_sync.py::test_a_confirmed_original_is_not_replaced_whatever_the_source_has_by_now[False]",),
     ),
     Mutant(
         "The catalog forgets what is archived and no longer offered",

@@ -198,9 +198,9 @@ class Transfer:
         arrived = [(one, found) for one, found in zip(offer.originals, stored, strict=True) if found]
         if not arrived or not attempt.still_has_lease():
             return
-        if attempt.is_first:
-            attempt.before = self._entry(medium)  # the tracker may be lost
-        if attempt.was_whole:
+        attempt.before = self._entry(medium)  # as it is now: another run may have been faster, or the tracker is lost
+        record = self.tracker.get(medium.provider, [medium.media_id]).get(medium.media_id)
+        if attempt.was_whole or (record and record.status is Status.COMPLETED):
             return
         missing = f"{len(arrived)} of {len(offer.originals)} originals have arrived so far"
         originals, there = zip(*arrived, strict=True)

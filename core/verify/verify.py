@@ -115,18 +115,20 @@ class Verifier:
         if done == len(names):
             report = replace(report, cursor="")
             if not request.untracked:
-                findings += self._uploads(request)
+                findings += self._uploads(request, found)
         return replace(report, stretches=report.stretches + 1).plus(findings), findings
 
-    def _uploads(self, request: Verification) -> Iterator[Finding]:
+    def _uploads(self, request: Verification, found: Survey) -> Iterator[Finding]:
         oldest = self._clock() - _OLDEST_UPLOAD
         for one in self._inventory.open_uploads(originals_prefix(request.provider)):
             if one.begun_at < oldest:
-                yield self._upload(one, request)
+                yield self._upload(one, request, found)
 
-    def _upload(self, upload: OpenUpload, request: Verification) -> Finding:
+    def _upload(self, upload: OpenUpload, request: Verification, found: Survey) -> Finding:
         since = f"open since {upload.begun_at:%Y-%m-%d %H:%M} UTC"
-        if upload.upload_id in self._tracker.recall(upload.key):
+        record = found.records.get(upload.key.rpartition("/")[0].rpartition("/")[2])
+        is_over = record is not None and record.status.is_final
+        if not is_over and upload.upload_id in self._tracker.recall(upload.key):
             return Finding(Kind.OPEN_UPLOAD, "", upload.key, f"{since}; the next sync of its medium goes on with it")
         if request.repair:
             self._inventory.abort(upload)
