@@ -97,6 +97,13 @@ MUTANTS = (
         ),
     ),
     Mutant(
+        "A confirmed original is replaced where its source has changed",
+        "core/sync/transfer.py",
+        "if found and known and same_bytes(found, known):",
+        "if False:",
+        ("tests/unit/test_local_sync.py::test_a_confirmed_original_is_not_replaced_whatever_the_source_has_by_now",),
+    ),
+    Mutant(
         "The catalog forgets what is archived and no longer offered",
         "core/sync/transfer.py",
         "in folders and self._is_there(one)",

@@ -79,7 +79,7 @@ class FolderArchive:
         """Begin an original that comes in parts: a file aside, of its whole length at once if that is known."""
         with _told_by_the_disk(key):
             self._partial.mkdir(parents=True, exist_ok=True)
-            upload = self._upload(key, label, shape, token_hex(12), replaces)
+            upload = FolderUpload(self, token_hex(12), key, label, shape, replaces)
             upload.begin()
         return upload
 
@@ -88,16 +88,11 @@ class FolderArchive:
     ) -> FolderUpload | None:
         """Go on with an original of which some parts are in the journal beside its partial file."""
         with _told_by_the_disk(key):
-            upload = self._upload(key, label, shape, upload_id, replaces)
+            upload = FolderUpload(self, upload_id, key, label, shape, replaces)
             if upload.go_on():
                 return upload
             upload.abort()
             return None
-
-    def _upload(self, key: str, label: Label, shape: Shape, upload_id: str, replaces: bool) -> FolderUpload:
-        partial = self._partial / safe_id(upload_id)
-        path, record = self._path(key), self._record_path(key)
-        return FolderUpload(self, upload_id, partial, path, record, key, label, shape, replaces)
 
     def put_document(self, key: str, source: bytes | Path) -> None:
         """Store a document."""
@@ -153,24 +148,15 @@ class FolderUpload:
     """A file that is being written aside; if its length is known, with a journal of the parts that are on the disk."""
 
     def __init__(
-        self,
-        archive: FolderArchive,
-        upload_id: str,
-        partial: Path,
-        path: Path,
-        record: Path,
-        key: str,
-        label: Label,
-        shape: Shape,
-        replaces: bool,
+        self, archive: FolderArchive, upload_id: str, key: str, label: Label, shape: Shape, replaces: bool
     ) -> None:
         self._archive = archive
         self._replaces = replaces
         self.upload_id = upload_id
-        self._partial = partial
-        self._journal = partial.with_suffix(_JOURNAL) if shape.length is not None else None
-        self._path = path
-        self._record = record
+        self._partial = archive._partial / safe_id(upload_id)
+        self._journal = self._partial.with_suffix(_JOURNAL) if shape.length is not None else None
+        self._path = archive._path(key)
+        self._record = archive._record_path(key)
         self._key = key
         self._label = label
         self._shape = shape

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from core.archive.folder import FolderArchive
-from core.archive.keys import catalog_prefix
 from core.cli.options import (
     DEFAULT_CREDENTIALS,
     ApiUrl,
@@ -135,10 +134,10 @@ def _only_sync(to: Path, credentials: Path) -> Iterator[None]:
 
 
 def _require_tracker(tracker: SqliteTracker, archive: FolderArchive, provider: str) -> None:
-    """`InvalidInput` if the tracker is lost: it knows of nothing, though media are archived."""
-    if any(True for _ in tracker.records(provider)):
-        return
-    if any(True for _ in archive.document_keys(catalog_prefix(provider))):
+    """`InvalidInput` if the tracker is lost."""
+    from core.restore import tracker_is_lost
+
+    if tracker_is_lost(tracker, archive, provider):
         raise InvalidInput(
             "The tracker knows of no medium, though some are archived, so that a sync would bring them all again. "
             "Rebuild it first, which moves nothing: cloud-sync reindex, with the same --to."

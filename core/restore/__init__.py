@@ -15,7 +15,7 @@ from core.restore.select import (
     moment_of,
     wanted,
 )
-from core.restore.standing import LastRun, Standing, standing
+from core.restore.standing import LastRun, Standing, standing, tracker_is_lost
 from core.restore.target import Target
 
 __all__ = [
@@ -42,6 +42,7 @@ __all__ = [
     "moment_of",
     "quote",
     "standing",
+    "tracker_is_lost",
     "untold",
     "wanted",
 ]

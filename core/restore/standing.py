@@ -62,6 +62,13 @@ class Standing:
         }
 
 
+def tracker_is_lost(tracker: SyncTracker, archive: Archive, provider: str) -> bool:
+    """Whether the tracker knows of no medium, though some are in the catalog."""
+    if any(True for _ in tracker.records(provider)):
+        return False
+    return any(True for _ in archive.document_keys(catalog_prefix(provider)))
+
+
 def standing(tracker: SyncTracker, archive: Archive, retrieval: Retrieval, provider: str) -> Standing:
     """How the backup of one provider stands now."""
     counts = Counter({status.value: 0 for status in Status})
@@ -79,7 +86,7 @@ def standing(tracker: SyncTracker, archive: Archive, retrieval: Retrieval, provi
             gone.append(record)
         elif not record.status.is_final:
             waiting.append(record)
-    is_lost = not counts.total() and any(True for _ in retrieval.documents(catalog_prefix(provider)))
+    is_lost = not counts.total() and tracker_is_lost(tracker, archive, provider)
     last_run = _last_run(archive, retrieval)
     return Standing(
         provider, dict(counts), originals, length, tuple(failed), tuple(waiting), tuple(gone), last_run, is_lost

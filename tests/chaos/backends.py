@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
@@ -78,10 +76,6 @@ class Backend(Protocol):
         """Somebody deletes an object."""
         ...
 
-    def clean(self) -> None:
-        """What the store's own rule does with uploads once they are a week old."""
-        ...
-
     def lose_tracker(self) -> None:
         """Somebody empties the tracker."""
         ...
@@ -148,12 +142,6 @@ class OneMachine:
 
     def lose(self, key: str) -> None:
         (self.folder / key).unlink()
-
-    def clean(self) -> None:
-        a_week_ago = time.time() - 8 * 24 * 3600
-        for path in self.folder.glob(".cloud-sync/partial/*"):
-            os.utime(path, (a_week_ago, a_week_ago))
-        self.archive().clean_partials()
 
     def lose_tracker(self) -> None:
         with closing(sqlite3.connect(self._database)) as connection, connection:
@@ -278,9 +266,6 @@ class Aws:
 
     def lose(self, key: str) -> None:
         self._s3.delete_object(Bucket=self._name, Key=key)
-
-    def clean(self) -> None:
-        """The emulator has no rules; the weekly verification ends what they would."""
 
     def lose_tracker(self) -> None:
         for item in self._items():

@@ -259,10 +259,9 @@ class World:
                 is_known = told is not None and told.status is Status.COMPLETED
                 self._holds("I2", is_known, f"{media_id} was COMPLETED and is {told} after reindex")
 
-    def _verify(self, request: Verification, later: timedelta = timedelta()) -> set[str]:
+    def _verify(self, request: Verification) -> set[str]:
         archive, inventory = self.backend.shelves()
-        tracker = self.backend.observer(lambda: self.now)
-        verifier = Verifier(tracker, archive, inventory, workers=2, clock=lambda: max(self.now, utc_now()) + later)
+        verifier = Verifier(self.backend.observer(lambda: self.now), archive, inventory, workers=2)
         self.runs += 1
         _, findings = verifier.verify(request, Run(f"verify-{self.runs}", self.now))
         return {one.key for one in findings}
@@ -500,23 +499,15 @@ class World:
 
     def check_uploads(self) -> None:
         """Every open upload will be gone on with."""
-        orphans = self.backend.open_uploads() - set(self._no_upload_is_forgotten(Status.COMPLETED).values())
-        self.ledger.ends["uploads left to the store's own rule"] += len(orphans)
-        # Of a medium that went from its source under way, the week's sync or verification ends them.
-        self.backend.clean()
-        self._verify(Verification(repair=True), later=timedelta(days=9))
-        self._no_upload_is_forgotten(Status.COMPLETED, Status.SOURCE_GONE)
-
-    def _no_upload_is_forgotten(self, *over: Status) -> dict[str, str]:
-        """The uploads that are to be gone on with; none is of a medium with which it is over."""
         checkpoints = {key: text for key, text in self.backend.checkpoints().items() if "-videos/" in key}
         records = self.records()
-        is_over = {key: (one := records.get(key.split("/")[3])) is None or one.status in over for key in checkpoints}
-        names = {key: str(json.loads(text)["upload_id"]) for key, text in checkpoints.items()}
+        is_final = {key: (one := records.get(key.split("/")[3])) is None or one.status.is_final for key in checkpoints}
+        names = {key: json.loads(text)["upload_id"] for key, text in checkpoints.items()}
         still_open = self.backend.open_uploads()
-        forgotten = [key for key, name in names.items() if is_over[key] and name in still_open]
+        forgotten = [key for key, name in names.items() if is_final[key] and name in still_open]
         self._holds("I5", not forgotten, f"uploads are open for ever: {', '.join(forgotten)}")
-        return names
+        orphans = still_open - set(names.values())
+        self.ledger.ends["uploads left to the store's own rule"] += len(orphans)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from core.archive.folder_inventory import FolderInventory
 from core.archive.s3 import S3Archive
 from core.archive.s3_inventory import S3Inventory
 from core.errors import CloudSyncError
-from core.model import Reason, Status, Stored, utc_now
+from core.model import Reason, Record, Status, Stored, utc_now
 from core.sync.request import Run
 from core.sync.summarize import Summary
 from core.tracker.dynamodb import DynamoTracker
@@ -603,6 +603,21 @@ def test_all_disasters_at_once(place: Place, capsys: pytest.CaptureFixture[str])
 
 
 # ----------------------------------------------------------------------------- uploads, time
+def test_an_upload_of_a_medium_that_went_from_its_source_is_ended_though_it_could_be_gone_on_with(
+    place: Place,
+) -> None:
+    if not isinstance(place, InBucket):
+        pytest.skip("each sync into a folder cleans up itself")
+    key = "gopro-videos/2026/03/away/GX010001.MP4"
+    upload = place.archive.start(key, Label("gopro", "away", 1, "source", None, "r"), Shape(8 << 20, 9 << 20))
+    place.tracker.keep(key, json.dumps({"upload_id": upload.upload_id}))
+    place.tracker.save(Record("gopro", "away", Status.SOURCE_GONE, "r", utc_now()))
+    later = Verifier(place.tracker, place.archive, place.inventory, clock=lambda: utc_now() + timedelta(days=2))
+    _, (finding,) = later.verify(Verification(repair=True), Run("v", utc_now()))
+    assert (finding.kind, finding.repair) == (Kind.OPEN_UPLOAD, Repair.ENDED)
+    assert list(place.inventory.open_uploads("")) == []
+
+
 def test_an_upload_that_is_older_than_a_run_is_found_and_ended_unless_a_run_can_go_on_with_it(place: Place) -> None:
     if not isinstance(place, InBucket):
         pytest.skip("each sync into a folder cleans up itself")
