@@ -226,3 +226,8 @@ class Record:
     length: int = 0
     moved: int = 0
     medium: Medium | None = None
+
+    @property
+    def is_untried(self) -> bool:
+        """Whether no transfer of the medium was ever begun."""
+        return self.status is Status.PENDING and self.reason == Reason.PLANNED

@@ -112,6 +112,10 @@ class Archive(Protocol):
         """Go on with an original that was begun with the same shape; None if the store no longer knows of it."""
         ...
 
+    def discard(self, key: str, upload_id: str) -> None:
+        """Throw away the parts of an upload that will not be completed; none is left if the store knows of none."""
+        ...
+
     def put_document(self, key: str, source: bytes | Path) -> None:
         """Store a document of the product's own (catalog, manifest, report)."""
         ...
@@ -192,8 +196,4 @@ class Inventory(Protocol):
 
     def open_uploads(self, prefix: str) -> Iterator[OpenUpload]:
         """The uploads in parts that are open."""
-        ...
-
-    def abort(self, upload: OpenUpload) -> None:
-        """Throw the parts of an upload away."""
         ...

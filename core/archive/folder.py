@@ -94,6 +94,13 @@ class FolderArchive:
             upload.abort()
             return None
 
+    def discard(self, key: str, upload_id: str) -> None:
+        """Remove a partial file, and its journal."""
+        partial = self._partial_path(upload_id)
+        with _told_by_the_disk(key):
+            for leftover in (partial, partial.with_suffix(_JOURNAL)):
+                leftover.unlink(missing_ok=True)
+
     def put_document(self, key: str, source: bytes | Path) -> None:
         """Store a document."""
         path = self._path(key)
@@ -139,6 +146,9 @@ class FolderArchive:
             raise InvalidInput("A key of the archive must be a relative path without dot segments.")
         return self._root.joinpath(*segments)
 
+    def _partial_path(self, upload_id: str) -> Path:
+        return self._partial / safe_id(upload_id)
+
     def _record_path(self, key: str) -> Path:
         path = self._path(key)
         return (self._root / STATE_FOLDER / "objects" / path.relative_to(self._root)).with_name(f"{path.name}.json")
@@ -153,7 +163,7 @@ class FolderUpload:
         self._archive = archive
         self._replaces = replaces
         self.upload_id = upload_id
-        self._partial = archive._partial / safe_id(upload_id)
+        self._partial = archive._partial_path(upload_id)
         self._journal = self._partial.with_suffix(_JOURNAL) if shape.length is not None else None
         self._path = archive._path(key)
         self._record = archive._record_path(key)
@@ -188,9 +198,7 @@ class FolderUpload:
         """Throw the partial file away, and its journal."""
         if self._file:
             self._file.close()
-        self._partial.unlink(missing_ok=True)
-        if self._journal:
-            self._journal.unlink(missing_ok=True)
+        self._archive.discard(self._key, self.upload_id)
 
     def parts(self) -> Mapping[int, int]:
         """The lengths of the parts in the journal."""

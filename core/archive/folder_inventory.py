@@ -71,9 +71,6 @@ class FolderInventory:
         """None: each sync into a folder cleans up its partial files itself."""
         return iter(())
 
-    def abort(self, upload: OpenUpload) -> None:
-        """Nothing to do."""
-
     def _record(self, key: str) -> Path:
         path = self._root / STATE_FOLDER / "objects" / key
         return path.with_name(f"{path.name}.json")

@@ -116,6 +116,15 @@ class S3Archive:
         upload = S3Upload(self, self._client, self._bucket, key, upload_id, label, replaces)
         return upload if upload.list_parts() else None
 
+    def discard(self, key: str, upload_id: str) -> None:
+        """End a multipart upload; its parts are billed and invisible."""
+        with _asking_s3(key):
+            try:
+                self._client.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload_id)
+            except ClientError as error:
+                if _code(error) != "NoSuchUpload":
+                    raise
+
     def put_document(self, key: str, source: bytes | Path) -> None:
         """Store a document, in parts if it is a large file."""
         kind = _CONTENT_TYPES.get(Path(key).suffix, "application/octet-stream")
@@ -300,9 +309,9 @@ class S3Upload:
         return f"{b64encode(whole).decode()}-{len(numbers)}"
 
     def abort(self) -> None:
-        """Throw away the parts, which are billed and invisible; the bucket's lifecycle does it if this fails."""
-        with suppress(ClientError, BotoCoreError):
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=self._key, UploadId=self.upload_id)
+        """Throw the parts away; the bucket's lifecycle does it if this fails."""
+        with suppress(CloudSyncError, ClientError, BotoCoreError):
+            self._archive.discard(self._key, self.upload_id)
 
 
 def _is_confirmed(stored: Stored) -> bool:

@@ -80,16 +80,6 @@ class S3Inventory:
         except (ClientError, BotoCoreError) as error:
             raise _told_by_s3(error, "list the uploads of") from error
 
-    def abort(self, upload: OpenUpload) -> None:
-        """Throw the parts of an upload away."""
-        try:
-            self._client.abort_multipart_upload(Bucket=self._bucket, Key=upload.key, UploadId=upload.upload_id)
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "NoSuchUpload":
-                raise _told_by_s3(error, "end an upload in") from error
-        except BotoCoreError as error:
-            raise _told_by_s3(error, "end an upload in") from error
-
 
 def _told_by_s3(error: ClientError | BotoCoreError, what: str) -> CloudSyncError:
     if not isinstance(error, ClientError):

@@ -20,7 +20,9 @@ from core.model import Json, Medium, Reason, Record, Status, printable, utc_now
 from core.providers.base import ListingReport, Provider
 from core.sync.request import Run, SyncRequest
 from core.sync.scan import AWAITED_FOR, LastScan, ShortWalk
+from core.sync.transfer import LEASE_SECONDS, medium_lease
 from core.tracker.base import Tracker
+from core.transfer.checkpoint import end_uploads
 
 _BATCH = 100
 
@@ -85,7 +87,7 @@ def make_plan(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "manifest.jsonl")
         with path.open("w", encoding="utf-8") as manifest:
-            planner = _Planner(request, run, provider.name, tracker, clock, manifest)
+            planner = _Planner(request, run, provider.name, tracker, archive, clock, manifest)
             planner.plan(provider)
         if not request.dry_run:
             archive.put_document(key, path)
@@ -102,6 +104,7 @@ class _Planner:
         run: Run,
         provider: str,
         tracker: Tracker,
+        archive: Archive,
         clock: Callable[[], datetime],
         manifest: IO[str],
     ) -> None:
@@ -109,6 +112,7 @@ class _Planner:
         self._run = run
         self._provider = provider
         self._tracker = tracker
+        self._archive = archive
         self._clock = clock
         self._manifest = manifest
         self._report = ListingReport()
@@ -216,11 +220,26 @@ class _Planner:
         for start in range(0, len(unmet), _BATCH):
             records = self._tracker.get(self._provider, unmet[start : start + _BATCH])
             left = {key: record for key, record in records.items() if not record.status.is_final}
-            if not has_gone:
-                self._plan_batch([record.medium for record in left.values() if record.medium], left)
-            elif not self._request.dry_run:
-                for record in left.values():
-                    self._mark_gone(record)
+            if has_gone and self._request.dry_run:
+                continue
+            if has_gone:
+                left = {key: record for key, record in left.items() if not self._has_gone(record)}
+            self._plan_batch([record.medium for record in left.values() if record.medium], left)
+
+    def _has_gone(self, record: Record) -> bool:
+        """Record that a medium has gone, and end what was begun of it; False if another run is at it and will tell."""
+        if record.is_untried:
+            self._mark_gone(record)
+            return True
+        lease = medium_lease(record.provider, record.media_id)
+        if not self._tracker.acquire(lease, self._run.run_id, LEASE_SECONDS):
+            return False
+        try:
+            end_uploads(self._archive, self._tracker, record.provider, record.media_id)
+            self._mark_gone(record)
+        finally:
+            self._tracker.release(lease, self._run.run_id)
+        return True
 
     def _mark_gone(self, record: Record) -> None:
         self._gone += 1

@@ -27,6 +27,7 @@ from core.providers.base import Provider
 from core.sync.outcomes import Busy, CredentialsDied, Gone, NotReady, TransferOutcome, Transferred, Unfinished
 from core.tracker.base import Leases, Tracker
 from core.transfer import UNWATCHED, Engine, Source, Watch
+from core.transfer.checkpoint import end_uploads
 from core.transfer.job import LAST_START
 
 _log = logging.getLogger(__name__)
@@ -80,7 +81,7 @@ class Transfer:
         record = self.tracker.get(medium.provider, [medium.media_id]).get(medium.media_id)
         if record and record.status is Status.COMPLETED:  # since this run was planned
             return Transferred(medium.media_id, record.originals, record.length, 0, attempt.seconds)
-        attempt.is_first = record is None or (record.status is Status.PENDING and record.reason == Reason.PLANNED)
+        attempt.is_first = record is None or record.is_untried
         attempt.moved = record.moved if record and record.run_id == self.run_id else 0
         self._save(medium, Status.IN_PROGRESS, attempt)
         attempt.before = None if attempt.is_first else self._entry(medium)
@@ -88,6 +89,7 @@ class Transfer:
             offer = self.provider.resolve(medium)
             stored = self._bring(medium, offer, attempt)
         except SourceGone as error:
+            end_uploads(self.archive, self.tracker, medium.provider, medium.media_id)
             self._save(medium, Status.SOURCE_GONE, attempt, str(error))
             return Gone(medium.media_id)
         except CredentialsRejected as error:

@@ -47,6 +47,10 @@ class Checkpoints(Protocol):
         """Keep `text` under `name`, in place of what was."""
         ...
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """The names that begin with `prefix` under which something is kept."""
+        ...
+
     def drop(self, name: str) -> None:
         """Forget what was kept under `name`."""
         ...

@@ -174,6 +174,17 @@ class DynamoTracker:
         item = _key(_CHECKPOINT, name) | {"text": {"S": text}, "expires_at": {"N": str(expires)}}
         self._client.put_item(TableName=self._table, Item=item)
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """The names that begin with `prefix`."""
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="provider = :kind AND begins_with(media_id, :prefix)",
+            ExpressionAttributeValues={":kind": {"S": _CHECKPOINT}, ":prefix": {"S": prefix}},
+            ConsistentRead=True,
+        )
+        for page in pages:
+            yield from (str(item["media_id"]["S"]) for item in page["Items"])
+
     def drop(self, name: str) -> None:
         """Forget what was kept under `name`."""
         self._client.delete_item(TableName=self._table, Key=_key(_CHECKPOINT, name))

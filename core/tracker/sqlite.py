@@ -181,6 +181,11 @@ class SqliteTracker:
         with self._transaction() as connection:
             connection.execute("INSERT OR REPLACE INTO checkpoints VALUES (?, ?)", (name, text))
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """The names that begin with `prefix`."""
+        rows = self._rows("SELECT name FROM checkpoints WHERE substr(name, 1, ?) = ?", (len(prefix), prefix))
+        return (str(name) for (name,) in rows)
+
     def drop(self, name: str) -> None:
         """Forget what was kept under `name`."""
         with self._transaction() as connection:

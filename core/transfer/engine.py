@@ -9,15 +9,13 @@ read in one stream.
 from __future__ import annotations
 
 import hashlib
-import json
 import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, replace
-from typing import Self
+from dataclasses import replace
 
 from core.archive.base import Archive, Label, Shape, Upload
 from core.errors import IntegrityError, LocatorExpired, SourceChanged, TransientError
@@ -26,6 +24,7 @@ from core.providers.base import ByteSource
 from core.retry import DOWNLOAD, PART, retrying
 from core.tracker.base import Checkpoints
 from core.transfer.buffers import Buffers
+from core.transfer.checkpoint import Checkpoint, end_upload
 from core.transfer.job import LAST_START, MIB, Job, Reading, Task, part_size
 from core.transfer.pace import Pace
 from core.transfer.proof import OTHER_MD5, Passing, damage_of, md5_of, told_md5
@@ -61,29 +60,6 @@ class _RefusedError(Exception):
 
 class _GivenUpError(Exception):
     """A part on its way is given up, because another failed or the time is over."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Checkpoint:
-    """An upload in parts that was begun, and of what source. `starts`: how often the run has begun the file so far."""
-
-    upload_id: str
-    part_size: int
-    length: int
-    version: str
-    damage: str = ""
-    run_id: str = ""
-    starts: int = 1
-
-    @classmethod
-    def read(cls, text: str) -> Self | None:
-        """The checkpoint as it was kept; None if there is none that can be read."""
-        try:
-            known = cls(**json.loads(text))
-        except (ValueError, TypeError):
-            return None
-        numbers = (known.part_size, known.length, known.starts)
-        return known if known.upload_id and all(isinstance(one, int) and one > 0 for one in numbers) else None
 
 
 class Engine:
@@ -254,7 +230,7 @@ class Engine:
     def _in_parts(
         self, task: Task, body: ByteSource, length: int, first: ByteSource | None, checkpoint: str
     ) -> Stored | None:
-        known = _Checkpoint.read(checkpoint)
+        known = Checkpoint.read(checkpoint)
         job = self._resumed(task, body, length, known) if known else None
         if job is None:
             starts = known.starts + 1 if known and known.run_id == task.label.run_id else 1
@@ -275,7 +251,7 @@ class Engine:
         self._checkpoints.drop(task.key)
         return stored
 
-    def _resumed(self, task: Task, body: ByteSource, length: int, known: _Checkpoint) -> Job | None:
+    def _resumed(self, task: Task, body: ByteSource, length: int, known: Checkpoint) -> Job | None:
         """The upload that an earlier attempt has begun, if its source is still the same."""
         if not body.version or (length, body.version) != (known.length, known.version):
             return None
@@ -294,10 +270,10 @@ class Engine:
         shape = Shape(part_size(length, self._archive.limits, self._connections, self._memory), length)
         label = replace(task.label, damage=damage_of(task.key, length, read))
         upload = self._archive.start(task.key, label, shape, replaces=task.replaces)
-        known = _Checkpoint(
+        known = Checkpoint(
             upload.upload_id, shape.part_size, length, version, label.damage, run_id=label.run_id, starts=starts
         )
-        self._checkpoints.keep(task.key, json.dumps(asdict(known)))
+        self._checkpoints.keep(task.key, known.to_text())
         return self._job(task, version, upload, shape, length)
 
     def _job(self, task: Task, version: str, upload: Upload, shape: Shape, length: int) -> Job:
@@ -424,14 +400,7 @@ class Engine:
 
     def _forget(self, task: Task) -> None:
         """Throw away what has arrived of a source that is no longer the same, or that is not needed."""
-        checkpoint = self._checkpoints.recall(task.key)
-        if not checkpoint:
-            return
-        if known := _Checkpoint.read(checkpoint):
-            shape = Shape(known.part_size, known.length)
-            if upload := self._archive.resume(task.key, task.label, shape, known.upload_id):
-                upload.abort()
-        self._checkpoints.drop(task.key)
+        end_upload(self._archive, self._checkpoints, task.key)
 
 
 def _reading_from(buffer: memoryview) -> Callable[[int, int], bytes]:

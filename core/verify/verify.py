@@ -131,7 +131,7 @@ class Verifier:
         if not is_over and upload.upload_id in self._tracker.recall(upload.key):
             return Finding(Kind.OPEN_UPLOAD, "", upload.key, f"{since}; the next sync of its medium goes on with it")
         if request.repair:
-            self._inventory.abort(upload)
+            self._archive.discard(upload.key, upload.upload_id)
         repair = Repair.ENDED if request.repair else Repair.NONE
         return Finding(Kind.OPEN_UPLOAD, "", upload.key, f"{since}; no run can go on with it", repair)
 

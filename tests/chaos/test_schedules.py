@@ -16,6 +16,7 @@ from tests.chaos.model import Chaos, made
 from tests.chaos.world import INVARIANTS, Ledger, World, a_medium
 from tests.emulator import Emulator
 from tests.gopro_cloud import GoProCloud
+from tests.gopro_cloud.quirks import Fault
 
 FILM, CHAPTERS = 0, 1
 
@@ -44,6 +45,24 @@ def test_an_upload_begun_in_parts_is_thrown_away_where_its_source_gives_no_range
     assert summary.completed == 1
     world.check_uploads()
     assert not world.backend.open_uploads()
+
+
+@pytest.mark.parametrize("is_listed", [False, True], ids=["the listing tells", "the transfer meets it"])
+def test_an_upload_whose_medium_is_deleted_at_its_source_is_thrown_away(world: World, is_listed: bool) -> None:
+    world.appears(a_medium(FILM))
+    world.faults.arm(Armed(Edge.PART, Kind.KILLED_AFTER, 2))
+    assert run_local(world, SyncRequest()) is None
+    assert len(world.backend.open_uploads()) == 1
+    if is_listed:
+        world.cloud.quirks.faults["m00"] = Fault("gone", times=-1)
+    else:
+        world.vanishes("m00")
+    summary = run_local(world, SyncRequest())
+    assert summary
+    assert (summary.source_gone, summary.new) == (1, int(is_listed))
+    world.check_uploads()
+    assert not world.backend.open_uploads()
+    assert not world.backend.checkpoints().keys() - {"gopro#last-scan"}
 
 
 @pytest.mark.parametrize("nth", range(22, 32))

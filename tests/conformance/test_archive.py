@@ -396,6 +396,16 @@ def test_an_upload_may_be_aborted_twice_and_after_its_end(place: Place) -> None:
     assert place.content(KEY) == THREE_PARTS
 
 
+def test_an_upload_is_discarded_by_its_name_alone_and_another_of_the_same_original_stays(place: Place) -> None:
+    gone, going_on = begun(place.archive), begun(place.archive)
+    place.archive.discard(KEY, gone.upload_id)
+    place.archive.discard(KEY, gone.upload_id)
+    assert place.archive.resume(KEY, LABEL, SHAPE, gone.upload_id) is None
+    going_on.complete(len(THREE_PARTS))
+    assert place.content(KEY) == THREE_PARTS
+    assert place.unfinished() == []
+
+
 # ---------------------------------------------------------------------------------------------------- going on
 
 

@@ -355,6 +355,18 @@ def test_what_was_dropped_is_forgotten_and_nothing_else(tracker: Tracker, provid
     assert tracker.recall(f"{provider}/2") == "another"
 
 
+def test_what_is_kept_is_listed_by_how_its_name_begins(tracker: Tracker, provider: str) -> None:
+    begun = [f"{provider}-videos/2026/03/abc/{name}" for name in ("1.MP4", "Ünï%_1.MP4", "ünï 2.MP4")]
+    for name in [*begun, provider, f"{provider}-video", f"{provider.upper()}-videos/2026/03/abc/1.MP4"]:
+        tracker.keep(name, "kept")
+    tracker.acquire(f"{provider}-videos/lease", "a", 60)
+    assert sorted(tracker.names(f"{provider}-videos/")) == sorted(begun)
+    assert list(tracker.names(f"{provider}-videos/2026/03/abc/Ünï%")) == begun[1:2]
+    tracker.drop(begun[0])
+    assert sorted(tracker.names(f"{provider}-videos/")) == sorted(begun[1:])
+    assert list(tracker.names(f"{provider}-none/")) == []
+
+
 def test_a_checkpoint_outlives_its_process(
     tracker: Tracker, provider: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

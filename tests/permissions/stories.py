@@ -123,7 +123,10 @@ class World:
 
 @dataclass(frozen=True)
 class Story:
-    """What a role is for: `play` raises `Broken` where any of `actions` is missing."""
+    """What a role is for: `play` raises `Broken` where any of `actions` is missing.
+
+    An action is named with its resource where another story shows it for another one.
+    """
 
     role: str
     actions: tuple[str, ...]
@@ -150,7 +153,8 @@ def story(role: str, *actions: str) -> Callable[[_Play], _Play]:
 
 def stories_of(grant: Grant) -> Iterator[Story]:
     """Those that claim to need a permission."""
-    return (one for one in STORIES if one.role == grant.role and grant.action in one.actions)
+    names = {grant.action, f"{grant.action} {grant.resource}"}
+    return (one for one in STORIES if one.role == grant.role and names & {*one.actions})
 
 
 @story(
@@ -175,7 +179,7 @@ def signing_in(world: World, _: Grant | None) -> None:
     "dynamodb:PutItem",
     "dynamodb:DeleteItem",
     "dynamodb:BatchGetItem",
-    "dynamodb:Query",
+    "dynamodb:Query SyncTracker/index/unfinished-index",
     "s3:PutObject",
 )
 def planning(world: World, _: Grant | None) -> None:
@@ -187,6 +191,16 @@ def planning(world: World, _: Grant | None) -> None:
     require(world.stack.keys("runs/") == [answer["plan"]["manifest_key"]], "no manifest")
     statuses = {MEDIA_ID: "PENDING", "no-longer-there": "SOURCE_GONE"}
     require(world.stack.statuses() == statuses, "not recorded")
+
+
+@story("PlanRole", "dynamodb:Query SyncTracker", "s3:AbortMultipartUpload ArchiveBucket/*-videos/*")
+def parting(world: World, _: Grant | None) -> None:
+    """A medium has left the library while it was under way, and nothing of it is left behind."""
+    begin_a_transfer(world)
+    world.cloud.media = many_small(1, 1000)
+    require(world.call("plan")["outcome"] == "planned", "not planned")
+    require(world.stack.statuses()[MEDIA_ID] == "SOURCE_GONE", "not recorded")
+    require(not world.stack.open_uploads(), "an upload is left open")
 
 
 @story("PlanRole", "secretsmanager:PutSecretValue")
@@ -207,7 +221,7 @@ def telling_with_nothing_new(world: World, _: Grant | None) -> None:
     world.told_the_first_success(denials)
 
 
-@story("PlanRole", "s3:AbortMultipartUpload")
+@story("PlanRole", "s3:AbortMultipartUpload ArchiveBucket/runs/*")
 def giving_up_a_manifest(world: World, missing: Grant | None) -> None:
     """A large manifest breaks off on its way, and nothing of it is left behind."""
     archive = world.archive(**world.roles.copy("PlanRole", without=missing))
@@ -253,10 +267,7 @@ def archiving(world: World, _: Grant | None) -> None:
 @story("TransferRole", "dynamodb:GetItem", "s3:GetObject", "s3:PutObjectTagging", "s3:ListMultipartUploadParts")
 def going_on(world: World, _: Grant | None) -> None:
     """A large medium goes on where an earlier invocation left it."""
-    world.holds(17 * MIB)
-    world.cloud.quirks.faults[MEDIA_ID] = Fault("slow", times=-1, bytes_per_second=20 * MIB)
     begin_a_transfer(world)
-    world.cloud.quirks.faults.clear()
     served = world.cloud.counts.bytes_served.total()
     require(world.call("transfer")["outcome"] == "transferred", "not transferred")
     again = world.cloud.counts.bytes_served.total() - served
@@ -265,7 +276,9 @@ def going_on(world: World, _: Grant | None) -> None:
 
 
 def begin_a_transfer(world: World) -> None:
-    """Bring one part of the medium, then run out of time, as its owner and in this process."""
+    """Bring one part of a large medium, then run out of time, as its owner and in this process."""
+    world.holds(17 * MIB)
+    world.cloud.quirks.faults[MEDIA_ID] = Fault("slow", times=-1, bytes_per_second=20 * MIB)
     arrived = 0
 
     def advance(number: int) -> None:
@@ -277,7 +290,17 @@ def begin_a_transfer(world: World) -> None:
     medium = Medium.from_json(json.loads((ROOT / "events" / "transfer.json").read_text())["video"])
     outcome = transfer(medium, Watch(advance=advance, remaining=lambda: 60.0 if arrived <= 9 * MIB else 1.0))
     engine.close()
+    world.cloud.quirks.faults.clear()
     assert isinstance(outcome, Unfinished), outcome
+
+
+@story("TransferRole", "dynamodb:Query")
+def losing_an_original(world: World, _: Grant | None) -> None:
+    """A large medium is deleted at its source while it is under way, and nothing of it is left behind."""
+    begin_a_transfer(world)
+    world.cloud.quirks.faults[MEDIA_ID] = Fault("gone", times=-1)
+    require(world.call("transfer")["outcome"] == "source_gone", "it has not gone")
+    require(not world.stack.open_uploads(), "an upload is left open")
 
 
 @story("TransferRole", "s3:AbortMultipartUpload")

@@ -308,6 +308,24 @@ def test_a_medium_that_is_unfinished_stays_with_its_run(backup: Backup, cloud: G
     assert cloud.counts.bytes_served.total() <= 40 * 1024 * 1024 + headers_and_probe
 
 
+def test_a_medium_that_left_the_library_while_another_run_has_it_is_left_to_that_run(
+    backup: Backup, cloud: GoProCloud
+) -> None:
+    (film,) = listed(backup)
+    summaries = list[Summary]()
+
+    def leave() -> None:
+        cloud.media = []
+        summaries.append(backup.driver().run(SyncRequest(full_scan=True), Run("run-b", utc_now())))
+
+    with run(backup, "run-a") as one:
+        outcome = one(film, in_the_middle(leave))
+    assert isinstance(outcome, Transferred)
+    assert [(told.new, told.source_gone) for told in summaries] == [(1, 0)]
+    assert backup.status("one-film") == "COMPLETED"
+    assert backup.archived() == wanted([FILM])
+
+
 class Shared(SqliteTracker):
     """A tracker in which another run writes once, after records were read and before anything is made of them."""
 
