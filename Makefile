@@ -54,12 +54,15 @@ mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WO
 load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBRARIES=1000,100000
 	$(PY) -m benchmarks.load $(if $(SIZES),--sizes $(SIZES)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
 
-test: setup  ## the whole suite, its four parts side by side
+test: setup  ## the whole suite, its parts side by side
 	sam build > /dev/null
-	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=4 --output-sync=target --no-print-directory test-workflow test-faults test-alone test-docs-and-chaos
+	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=4 --output-sync=target --no-print-directory test-workflow test-faults test-unit test-docs-and-chaos test-stores
 
-test-alone: setup
-	$(PY) -m pytest tests/unit tests/properties tests/conformance
+test-unit: setup
+	$(PY) -m pytest tests/unit
+
+test-stores: setup
+	$(PY) -m pytest tests/properties tests/conformance
 
 test-workflow: setup
 	$(PY) -m pytest tests/workflow --ignore tests/workflow/test_faults.py --ignore tests/workflow/test_docs.py

@@ -55,6 +55,10 @@ class Web:
     def thumbnail(self, offer: Offer) -> bytes | None:
         """There is none."""
 
+    def promised(self, medium: Medium) -> int:
+        """Nobody tells."""
+        return 0
+
     def resolve(self, medium: Medium) -> Offer:
         """The address, which is the medium's id."""
         return Offer((Original(medium.media_id, 1, "source", "", locator=medium.media_id),))

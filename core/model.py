@@ -195,10 +195,10 @@ class Status(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a medium is PENDING. CAME_BACK: planned, too, but some of it may have been archived before it had gone."""
+    """Why a medium is PENDING. AGAIN: planned, but some of it may be archived: it had gone, or has grown."""
 
     PLANNED = "planned"
-    CAME_BACK = "came_back"
+    AGAIN = "planned_again"
     NOT_READY = "not_ready"
     CREDENTIALS = "credentials"
     CANCELLED = "cancelled"

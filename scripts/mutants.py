@@ -379,6 +379,34 @@ MUTANTS = (
         "if tracker.acquire(books.name, run.run_id, _SENDING) is None:",
         ("tests/unit/test_milestones.py",),
     ),
+    Mutant(
+        "The plan leaves open what was begun of a medium that has gone",
+        "core/sync/plan.py",
+        "            end_uploads(self._archive, self._tracker, record.provider, record.media_id)\n",
+        "",
+        ("tests/chaos/test_schedules.py::test_an_upload_whose_medium_is_deleted_at_its_source_is_thrown_away",),
+    ),
+    Mutant(
+        "A transfer leaves open what was begun of a medium that has gone",
+        "core/sync/transfer.py",
+        "            end_uploads(self.archive, self.tracker, medium.provider, medium.media_id)\n",
+        "",
+        ("tests/chaos/test_schedules.py::test_an_upload_whose_medium_is_deleted_at_its_source_is_thrown_away",),
+    ),
+    Mutant(
+        "A medium that another run has is called gone",
+        "core/sync/plan.py",
+        "if not self._tracker.acquire(lease, self._run.run_id, LEASE_SECONDS):",
+        "if self._tracker.acquire(lease, self._run.run_id, LEASE_SECONDS) is None:",
+        ("tests/unit/test_two_runs.py",),
+    ),
+    Mutant(
+        "Chapters that a film gains after it was archived are left out",
+        "core/sync/plan.py",
+        " and record.originals >= promised",
+        "",
+        ("tests/unit/test_local_sync.py",),
+    ),
 )
 
 

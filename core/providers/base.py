@@ -64,6 +64,10 @@ class Provider(Protocol):
         """Every medium once, newest first where the provider can; `report` is filled on the way."""
         ...
 
+    def promised(self, medium: Medium) -> int:
+        """How many originals a medium has at least, as its listing tells; 0 if that tells nothing."""
+        ...
+
     def resolve(self, medium: Medium) -> Offer:
         """The originals of a medium with fresh locators. `SourceGone` if the provider no longer has it."""
         ...

@@ -60,14 +60,17 @@ class Plan:
         return cls(**fields | {"novelties": tuple(document["novelties"])})
 
 
-def is_due(medium: Medium, record: Record | None, request: SyncRequest) -> bool:
-    """Whether a medium is to be transferred: wanted, wholly in the cloud, and not known to be in the archive."""
-    done = record is not None and record.status is Status.COMPLETED
+def is_due(medium: Medium, record: Record | None, request: SyncRequest, promised: int = 0) -> bool:
+    """Whether a medium is to be transferred: wanted, wholly in the cloud, and not known to be in the archive.
+
+    `promised` are the originals that it has at least: one that was archived with fewer has grown.
+    """
+    done = record is not None and record.status is Status.COMPLETED and record.originals >= promised
     return request.wants(medium.media_id) and not medium.arriving and not done
 
 
 def _was_tried(record: Record) -> bool:
-    return record.status in (Status.FAILED, Status.SOURCE_GONE) or record.reason in (Reason.NOT_READY, Reason.CAME_BACK)
+    return record.status in (Status.FAILED, Status.SOURCE_GONE) or record.reason in (Reason.NOT_READY, Reason.AGAIN)
 
 
 def make_plan(
@@ -87,8 +90,8 @@ def make_plan(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "manifest.jsonl")
         with path.open("w", encoding="utf-8") as manifest:
-            planner = _Planner(request, run, provider.name, tracker, archive, clock, manifest)
-            planner.plan(provider)
+            planner = _Planner(request, run, provider, tracker, archive, clock, manifest)
+            planner.plan()
         if not request.dry_run:
             archive.put_document(key, path)
             planner.remember()
@@ -102,7 +105,7 @@ class _Planner:
         self,
         request: SyncRequest,
         run: Run,
-        provider: str,
+        provider: Provider,
         tracker: Tracker,
         archive: Archive,
         clock: Callable[[], datetime],
@@ -110,13 +113,14 @@ class _Planner:
     ) -> None:
         self._request = request
         self._run = run
-        self._provider = provider
+        self._listed_by = provider
+        self._provider = provider.name
         self._tracker = tracker
         self._archive = archive
         self._clock = clock
         self._manifest = manifest
         self._report = ListingReport()
-        self._scan_name = f"{provider}#last-scan"
+        self._scan_name = f"{provider.name}#last-scan"
         self._last = LastScan.from_text(tracker.recall(self._scan_name))
         self._is_full = True
         self._unknown: set[str] = set()
@@ -126,13 +130,13 @@ class _Planner:
         #: first whose turn was longest ago.
         self._deferred: list[tuple[datetime, Medium]] = []
 
-    def plan(self, provider: Provider) -> None:
+    def plan(self) -> None:
         """Walk, then see to what is unfinished and was not met, then to what was deferred.
 
         Raises `InvalidInput` if a medium is asked for that neither the library nor the tracker has, or that has gone.
         """
         unfinished, walk = self._prepare()
-        records = self._look_at(provider.list_media(self._report), walk)
+        records = self._look_at(self._listed_by.list_media(self._report), walk)
         if self._request.dry_run:
             deque(records, maxlen=0)
         else:
@@ -181,7 +185,7 @@ class _Planner:
 
     def _plan_batch(self, media: Sequence[Medium], records: Mapping[str, Record]) -> None:
         self._pending += sum(medium.arriving for medium in media)
-        due = [medium for medium in media if is_due(medium, records.get(medium.media_id), self._request)]
+        due = [one for one in media if is_due(one, records.get(one.media_id), self._request, self._promised(one))]
         if self._request.max_items is not None:
             tried = {key: one.updated_at for key, one in records.items() if _was_tried(one)}
             self._deferred += [(tried[medium.media_id], medium) for medium in due if medium.media_id in tried]
@@ -189,7 +193,10 @@ class _Planner:
             due = [medium for medium in due if medium.media_id not in tried]
         self._write(self._bounded(due))
 
-    def _planned(self, medium: Medium) -> Record:
+    def _promised(self, medium: Medium) -> int:
+        return self._listed_by.promised(medium)
+
+    def _planned(self, medium: Medium, reason: str = Reason.PLANNED) -> Record:
         return Record(
             provider=medium.provider,
             media_id=medium.media_id,
@@ -197,20 +204,20 @@ class _Planner:
             run_id=self._run.run_id,
             updated_at=self._clock(),
             filename=medium.filename,
-            reason=Reason.NOT_READY if medium.arriving else Reason.PLANNED,
+            reason=Reason.NOT_READY if medium.arriving else reason,
             medium=medium,
         )
 
     def _refresh(self, record: Record, medium: Medium) -> None:
-        """Keep what the provider says now of a medium that is still to come, also of one that had gone.
+        """Keep what the provider says now of a medium that is still to come, also of one that had gone or has grown.
 
         What another run has written meanwhile stays.
         """
         if self._request.dry_run:
             return
-        if record.status is Status.SOURCE_GONE:
-            planned = self._planned(medium)
-            self._tracker.reopen(planned if medium.arriving else replace(planned, reason=Reason.CAME_BACK), record)
+        has_grown = record.status is Status.COMPLETED and record.originals < self._promised(medium)
+        if record.status is Status.SOURCE_GONE or has_grown:
+            self._tracker.reopen(self._planned(medium, Reason.AGAIN), record)
         elif not record.status.is_final and record.medium != medium:
             self._tracker.reopen(replace(record, medium=medium), record)
 

@@ -189,7 +189,7 @@ def _count_one(medium: Medium, records: Mapping[str, Record], run: Run, count: _
         count.completed += 1
         if is_of_run and record.error_type == DAMAGED:
             count.damaged.append(FailedMedium(medium.media_id, medium.filename, record.error, record.error_type))
-    elif record is None or record.reason in (Reason.PLANNED, Reason.CAME_BACK) or not _is_news(record, run):
+    elif record is None or record.reason in (Reason.PLANNED, Reason.AGAIN) or not _is_news(record, run):
         count.untouched.append(medium)
     elif record.status is Status.FAILED:
         count.failures.append(FailedMedium(medium.media_id, medium.filename, record.error, record.error_type))

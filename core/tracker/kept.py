@@ -22,7 +22,7 @@ def read_record(kept: Mapping[str, object]) -> Record:
         status, reason = Status(_text(kept, "status")), _text(kept, "reason")
     except ValueError:
         _log.warning("The status of medium %s cannot be read: it is looked at again.", printable(media_id))
-        status, reason = Status.PENDING, Reason.CAME_BACK
+        status, reason = Status.PENDING, Reason.AGAIN
     return Record(
         provider=_text(kept, "provider"),
         media_id=media_id,

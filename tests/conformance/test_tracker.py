@@ -224,7 +224,7 @@ def test_an_unknown_status_counts_as_pending_and_maybe_archived_whatever_it_was(
     tracker.add([record(provider, status=status), record(provider, "m2")])
     spoil("m1", "status", text)
     found = tracker.get(provider, ["m1", "m2"])
-    assert (found["m1"].status, found["m1"].reason) == (Status.PENDING, Reason.CAME_BACK)
+    assert (found["m1"].status, found["m1"].reason) == (Status.PENDING, Reason.AGAIN)
     assert found["m2"] == record(provider, "m2")
     assert {one.media_id for one in tracker.records(provider)} == {"m1", "m2"}
     assert tracker.save(record(provider, status=Status.COMPLETED))

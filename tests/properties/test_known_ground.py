@@ -102,6 +102,9 @@ class Cloud:
     def thumbnail(self, offer: Offer) -> bytes | None:
         return None
 
+    def promised(self, medium: Medium) -> int:
+        return 0
+
     def resolve(self, medium: Medium) -> Offer:
         raise NotImplementedError
 

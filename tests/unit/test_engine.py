@@ -153,6 +153,9 @@ class ScriptedCloud:
     def list_media(self, report: ListingReport) -> Iterator[Medium]:
         raise NotImplementedError
 
+    def promised(self, medium: Medium) -> int:
+        raise NotImplementedError
+
 
 class Place:
     """A folder with small parts, its checkpoints, and engines over both."""

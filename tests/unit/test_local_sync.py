@@ -26,7 +26,7 @@ from core.tracker.sqlite import SqliteTracker
 from core.verify import Verification, Verifier
 from tests.cloud_sync import Backup, wanted
 from tests.gopro_cloud import CloudMedium, GoProCloud, Quirks, from_folder, many_small, sample_library
-from tests.gopro_cloud.library import frames, video
+from tests.gopro_cloud.library import chaptered, frames, video
 from tests.gopro_cloud.media import changed
 from tests.gopro_cloud.quirks import Fault
 
@@ -192,6 +192,24 @@ def test_what_was_archived_of_a_medium_before_it_had_gone_is_not_moved_again(bac
     assert backup.tracker.reopen(gone, archived)
     assert backup.run(full_scan=True).completed == 1
     assert cloud.counts.bytes_served["chapters-told3"] - moved <= 3 * 100
+
+
+def test_a_film_that_gains_chapters_after_it_was_archived_is_completed(backup: Backup, cloud: GoProCloud) -> None:
+    first, film = (
+        chaptered("film", "GX010411.MP4", "2026-03-20T10:00:00Z", lengths, tells=True)
+        for lengths in ([300_000], [300_000, 200_000, 100_000])
+    )
+    cloud.media = [first]
+    assert backup.run().completed == 1
+    before, served = backup.archived()["film"], cloud.counts.bytes_served.total()
+    cloud.media = [film]
+    assert backup.run(dry_run=True).new == 1
+    assert backup.status("film") == "COMPLETED"
+    assert backup.run().completed == 1
+    assert backup.archived() == wanted([film])
+    assert before < backup.archived()["film"]
+    assert 300_000 <= cloud.counts.bytes_served.total() - served < 300_100
+    assert (backup.run().new, backup.status("film")) == (0, "COMPLETED")
 
 
 def test_a_medium_that_vanished_from_a_proved_listing_before_it_was_saved_is_source_gone(

@@ -48,6 +48,9 @@ class OtherCloud:
             captured_at = parse_time("2026-02-03T04:05:06Z")
             yield Medium("other", media_id, f"{media_id}.mov", "film", "there", captured_at, len(content), 1)
 
+    def promised(self, medium):
+        return 1
+
     def resolve(self, medium):
         if medium.media_id not in LIBRARY:
             raise SourceGone("It is not there.")

@@ -100,6 +100,11 @@ def offer(medium: Medium, answer: Mapping[str, Json]) -> tuple[Offer, frozenset[
     return Offer(tuple(originals), missing, _sprite(answer)), frozenset(novelties)
 
 
+def promised(medium: Medium) -> int:
+    """How many originals the listing says that a medium has, 0 if what it counts are not originals."""
+    return 0 if medium.kind in EDITS or medium.kind == "Session" else medium.item_count or 0
+
+
 def _sprite(answer: Mapping[str, Json]) -> str:
     """The address of the first strip of small frames, "" if there is none."""
     embedded = answer.get("_embedded")
@@ -165,7 +170,7 @@ def _missing(medium: Medium, choice: _Choice, originals: Sequence[Original], lis
         return f"{listed - len(originals)} of {listed} originals are not available yet"
     counts_raw = medium.kind not in VIDEOS | FRAME_SETS
     count = sum(counts_raw or original.role != "raw_photo" for original in originals)
-    expected = 0 if medium.kind in EDITS or medium.kind == "Session" else medium.item_count or 0
+    expected = promised(medium)
     return f"{count} of {expected} originals are offered so far" if count < expected else ""
 
 

@@ -15,7 +15,7 @@ from core.providers import http
 from core.providers.base import ByteSource, ListingReport
 from core.providers.gopro.api import GoProApi
 from core.providers.gopro.listing import walk
-from core.providers.gopro.originals import offer
+from core.providers.gopro.originals import offer, promised
 from core.providers.gopro.parse import PROVIDER, read_account, read_medium, read_page
 
 _log = logging.getLogger(__name__)
@@ -57,6 +57,10 @@ class GoProProvider:
     def list_media(self, report: ListingReport) -> Iterator[Medium]:
         """Every medium once, by time of upload, newest first."""
         return walk(lambda page: read_page(self._api.search(page)), read_medium, report)
+
+    def promised(self, medium: Medium) -> int:
+        """The count of the listing, for those kinds of which it counts the originals."""
+        return promised(medium)
 
     def resolve(self, medium: Medium) -> Offer:
         """The originals of a medium; each address lives an hour."""
