@@ -47,7 +47,8 @@ class FolderRetrieval:
 
     def _held(self, one: Stored) -> Held:
         try:
-            return Held(one, State.READY if self._path(one.key).is_file() else State.MISSING)
+            path = self._path(one.key)
+            return Held(one, State.READY, length=path.stat().st_size) if path.is_file() else Held(one, State.MISSING)
         except OSError as error:
             return Held(one, State.MISSING, trouble=f"{self._root / one.key} cannot be read ({error.strerror}).")
         except InvalidInput as error:

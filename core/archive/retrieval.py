@@ -23,7 +23,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How the archive holds an original now.
+    """How the archive holds an original now; `length` is what it tells of it (bytes), None if it was not asked.
 
     `version_id` has to be named to reach it, "" where it is the current one. `expires_at` is when a restored copy goes.
     `trouble` is why the archive would not tell of it, "" if it did; `state` means nothing then.
@@ -35,6 +35,12 @@ class Held:
     version_id: str = ""
     expires_at: datetime | None = None
     trouble: str = ""
+    length: int | None = None
+
+    @property
+    def to_read(self) -> int:
+        """The bytes that reading it gives, as far as anybody knows."""
+        return self.stored.length if self.length is None else self.length
 
 
 @dataclass(frozen=True, slots=True)

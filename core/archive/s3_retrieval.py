@@ -40,6 +40,7 @@ _RESTORE = re.compile(r'ongoing-request="(true|false)"(?:,\s*expiry-date="([^"]*
 @dataclass(frozen=True, slots=True)
 class _Version:
     version_id: str
+    length: int
     is_latest: bool
     storage_class: str
     is_ongoing: bool | None
@@ -148,6 +149,7 @@ def _listed(told: ObjectVersionTypeDef) -> _Version:
     status: Mapping[str, Any] = told.get("RestoreStatus", {})
     return _Version(
         version_id=told.get("VersionId", ""),
+        length=told["Size"],
         is_latest=told["IsLatest"],
         storage_class=told.get("StorageClass", "STANDARD"),
         is_ongoing=status.get("IsRestoreInProgress"),
@@ -162,7 +164,7 @@ def _held(stored: Stored, versions: Sequence[_Version]) -> Held:
         if one.storage_class in _ARCHIVE_CLASSES:
             state = State.ARCHIVED if one.is_ongoing is None else _state(one.is_ongoing)
         version_id = "" if one.is_latest else one.version_id
-        return Held(stored, state, one.storage_class, version_id, one.expires_at)
+        return Held(stored, state, one.storage_class, version_id, one.expires_at, length=one.length)
     return Held(stored, State.MISSING)
 
 

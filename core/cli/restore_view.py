@@ -193,6 +193,7 @@ def shown_json(entry: Entry, held: Sequence[Held], record: Record | None) -> dic
             "camera_position": one.camera_position,
             "state": how.state.value,
             "trouble": how.trouble,
+            "length_there": how.length,
             "storage_class": how.storage_class,
             "restored_until": format_time(how.expires_at),
         }
@@ -230,10 +231,11 @@ def print_medium(
     for one, how, place in zip(entry.originals, held, places, strict=True):
         until = f", readable until {format_time(how.expires_at)}" if how.expires_at else ""
         storage_class = f" in {how.storage_class}" if how.storage_class else ""
+        other = "" if how.length in (None, one.stored.length) else f", DAMAGED: it has {how.length:,} bytes"
         checksum = one.stored.store_checksum or f"SHA-256 {one.stored.sha256}"
         lines = [
             place,
-            f"  {one.stored.length:,} bytes, {how.trouble or _STATES[how.state]}{storage_class}{until}",
+            f"  {one.stored.length:,} bytes, {how.trouble or _STATES[how.state]}{storage_class}{until}{other}",
             f"  {checksum}" + (f", parts of {one.stored.part_size:,} bytes" if one.stored.part_size else ""),
         ]
         if one.stored.damage:

@@ -61,7 +61,7 @@ def quote(held: Sequence[Held], tier: str, days: int) -> Quote:
     objects = Counter(one.storage_class for one in asleep)
     lengths = Counter[str]()
     for one in asleep:
-        lengths[one.storage_class] += one.stored.length
+        lengths[one.storage_class] += one.to_read
     requests = retrieval = hours = 0.0
     for storage_class, count in objects.items():
         rate = tier_of(storage_class, tier)
@@ -69,7 +69,7 @@ def quote(held: Sequence[Held], tier: str, days: int) -> Quote:
         retrieval += lengths[storage_class] / prices.GB * rate.gb
         hours = max(hours, rate.hours)
     months = days / prices.DAYS_OF_A_MONTH
-    coming = sum(one.stored.length for one in held if one.state is not State.MISSING)
+    coming = sum(one.to_read for one in held if one.state is not State.MISSING)
     return Quote(
         tier=tier,
         days=days,

@@ -192,7 +192,7 @@ class Restore:
 
     def require_room(self, situation: Situation) -> None:
         """Raise `StorageFull` if what is to come will not fit on the disk, before it is paid for."""
-        needed = sum(held.stored.length - self._target.arrived(held.stored) for held in situation.held)
+        needed = sum(max(0, held.to_read - self._target.arrived(held.stored)) for held in situation.held)
         free = self._target.free()
         if needed > free:
             raise StorageFull(f"{needed:,} bytes are to come, and the disk has room for {free:,}. Make room first.")

@@ -285,6 +285,16 @@ def test_what_does_not_fit_on_the_disk_is_told_before_anything_is_asked_for(
     driver.require_room(driver.survey(wanted([entry])))
 
 
+def test_a_length_that_the_catalog_tells_wrong_keeps_nothing_else_from_coming(there: Store) -> None:
+    entry, other = store(there.archive, FILM), store(there.archive, replace(FILM, media_id="film-two"))
+    huge = replace(entry.originals[0], stored=replace(entry.originals[0].stored, length=10**15))
+    driver = there.driver()
+    situation = driver.survey(wanted([replace(entry, originals=(huge,)), other]))
+    driver.require_room(situation)
+    assert {held.length for held in situation.held} == {LENGTH}
+    assert outcomes(driver.carry_out(situation)) == {"restored": 1, "damaged": 1}
+
+
 def test_a_look_changes_nothing(there: Store) -> None:
     entry = store(there.archive, FILM)
     assert there.driver().survey(wanted([entry])).to_json()["objects"]["ready"] == 1

@@ -248,6 +248,8 @@ def test_one_medium_is_shown_with_every_original(shell: Shell, backup: Path) -> 
     code, printed, _ = shell.run("show", "spring", "--to", backup)
     assert code == 0
     assert "300,000 bytes, NOT THERE" in printed
+    (backup / "gopro-videos/2026/03/spring/GX020001.MP4").write_bytes(b"cut")
+    assert "300,000 bytes, can be read now, DAMAGED: it has 3 bytes" in shell.run("show", "spring", "--to", backup)[1]
     assert str(backup / "gopro-videos/2026/03/spring/GX010001.MP4") in printed
 
 

@@ -39,6 +39,7 @@ NOT_RUN = {
     'aws logs filter-log-events --log-group-name "/aws/lambda/$STACK-webhook"': "this stack has no webhook",
     "aws cloudformation deploy --template-file template-insights.yaml": "the emulator refuses saved queries",
     "aws xray": "there is no X-Ray in the emulator",
+    "aws s3api restore-object": "what this stack holds is in S3 Standard still, where nothing is to be requested",
     "aws dynamodb restore-table-from-backup": "the emulator keeps no backups of deleted tables",
 }
 
