@@ -236,7 +236,7 @@ class Stack:
                 "updated_at": "2026-01-01T00:00:00Z",
             }
             texts = [told | {"media_id": media_id} for media_id in batch]
-            items = [{name: {"S": text} for name, text in one.items()} for one in texts]
+            items = [{name: {"S": text} for name, text in one.items()} | {"originals": {"N": "1"}} for one in texts]
             client.batch_write_item(RequestItems={table: [{"PutRequest": {"Item": item}} for item in items]})
 
     def archived(self) -> dict[str, set[tuple[int, str]]]:
