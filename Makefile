@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-alone test-workflow test-faults test-docs-and-chaos chaos mutants load lint lint-code lint-templates permissions diagram sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-unit test-stores test-workflow test-faults test-permissions test-docs-and-chaos chaos mutants load lint lint-code lint-templates permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -56,7 +56,8 @@ load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBR
 
 test: setup  ## the whole suite, its parts side by side
 	sam build > /dev/null
-	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=4 --output-sync=target --no-print-directory test-workflow test-faults test-unit test-docs-and-chaos test-stores
+	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=5 --output-sync=target --no-print-directory \
+		test-workflow test-faults test-unit test-docs-and-chaos test-permissions test-stores
 
 test-unit: setup
 	$(PY) -m pytest tests/unit
@@ -68,7 +69,10 @@ test-workflow: setup
 	$(PY) -m pytest tests/workflow --ignore tests/workflow/test_faults.py --ignore tests/workflow/test_docs.py
 
 test-faults: setup
-	$(PY) -m pytest tests/workflow/test_faults.py tests/permissions
+	$(PY) -m pytest tests/workflow/test_faults.py
+
+test-permissions: setup
+	$(PY) -m pytest tests/permissions
 
 test-docs-and-chaos: setup
 	$(PY) -m pytest tests/workflow/test_docs.py tests/chaos
