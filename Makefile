@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-unit test-stores test-workflow test-faults test-permissions test-docs-and-chaos chaos mutants load lint lint-code lint-templates permissions diagram sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-unit test-stores test-workflow test-runs test-faults test-permissions test-docs-and-chaos chaos mutants load lint lint-code lint-templates permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -57,7 +57,7 @@ load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBR
 test: setup  ## the whole suite, its parts side by side
 	sam build > /dev/null
 	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=5 --output-sync=target --no-print-directory \
-		test-workflow test-faults test-unit test-docs-and-chaos test-permissions test-stores
+		test-faults test-runs test-unit test-docs-and-chaos test-workflow test-permissions test-stores
 
 test-unit: setup
 	$(PY) -m pytest tests/unit
@@ -65,8 +65,13 @@ test-unit: setup
 test-stores: setup
 	$(PY) -m pytest tests/properties tests/conformance
 
+RUNS := $(addprefix tests/workflow/test_,$(addsuffix .py,runs daily_run long_transfers notifications))
+
 test-workflow: setup
-	$(PY) -m pytest tests/workflow --ignore tests/workflow/test_faults.py --ignore tests/workflow/test_docs.py
+	$(PY) -m pytest tests/workflow $(addprefix --ignore=,$(RUNS)) --ignore=tests/workflow/test_faults.py --ignore=tests/workflow/test_docs.py
+
+test-runs: setup
+	$(PY) -m pytest $(RUNS)
 
 test-faults: setup
 	$(PY) -m pytest tests/workflow/test_faults.py
