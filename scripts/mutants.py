@@ -403,8 +403,8 @@ MUTANTS = (
     Mutant(
         "Chapters that a film gains after it was archived are left out",
         "core/sync/plan.py",
-        " and record.originals >= promised",
-        "",
+        "record.status is Status.COMPLETED and record.originals < promised",
+        "False",
         ("tests/unit/test_local_sync.py",),
     ),
 )

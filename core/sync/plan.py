@@ -63,10 +63,15 @@ class Plan:
 def is_due(medium: Medium, record: Record | None, request: SyncRequest, promised: int = 0) -> bool:
     """Whether a medium is to be transferred: wanted, wholly in the cloud, and not known to be in the archive.
 
-    `promised` are the originals that it has at least: one that was archived with fewer has grown.
+    `promised` are the originals that it has at least.
     """
-    done = record is not None and record.status is Status.COMPLETED and record.originals >= promised
+    done = record is not None and record.status is Status.COMPLETED and not _has_grown(record, promised)
     return request.wants(medium.media_id) and not medium.arriving and not done
+
+
+def _has_grown(record: Record, promised: int) -> bool:
+    """Whether a medium was archived with fewer originals than it has by now."""
+    return record.status is Status.COMPLETED and record.originals < promised
 
 
 def _was_tried(record: Record) -> bool:
@@ -215,8 +220,7 @@ class _Planner:
         """
         if self._request.dry_run:
             return
-        has_grown = record.status is Status.COMPLETED and record.originals < self._promised(medium)
-        if record.status is Status.SOURCE_GONE or has_grown:
+        if record.status is Status.SOURCE_GONE or _has_grown(record, self._promised(medium)):
             self._tracker.reopen(self._planned(medium, Reason.AGAIN), record)
         elif not record.status.is_final and record.medium != medium:
             self._tracker.reopen(replace(record, medium=medium), record)

@@ -8,7 +8,7 @@ they are kept for good, an `expires_at` for the table's TTL.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from itertools import islice
@@ -143,25 +143,22 @@ class DynamoTracker:
 
     def unfinished(self, provider: str) -> Iterator[Record]:
         """The records whose status is not final; the index may lag behind by a moment."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            IndexName=UNFINISHED_INDEX,
-            KeyConditionExpression="unfinished = :provider",
-            ExpressionAttributeValues={":provider": {"S": provider}},
-        )
-        for page in pages:
-            yield from map(_record, page["Items"])
+        items = self._query("unfinished = :provider", {":provider": provider}, IndexName=UNFINISHED_INDEX)
+        return map(_record, items)
 
     def records(self, provider: str) -> Iterator[Record]:
         """Every record of a provider."""
+        return map(_record, self._query("provider = :provider", {":provider": provider}, ConsistentRead=True))
+
+    def _query(self, condition: str, values: Mapping[str, str], **more: Any) -> Iterator[_Item]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
-            KeyConditionExpression="provider = :provider",
-            ExpressionAttributeValues={":provider": {"S": provider}},
-            ConsistentRead=True,
+            KeyConditionExpression=condition,
+            ExpressionAttributeValues={name: {"S": text} for name, text in values.items()},
+            **more,
         )
         for page in pages:
-            yield from map(_record, page["Items"])
+            yield from page["Items"]
 
     def recall(self, name: str) -> str:
         """What was kept under `name`."""
@@ -176,14 +173,9 @@ class DynamoTracker:
 
     def names(self, prefix: str) -> Iterator[str]:
         """The names that begin with `prefix`."""
-        pages = self._client.get_paginator("query").paginate(
-            TableName=self._table,
-            KeyConditionExpression="provider = :kind AND begins_with(media_id, :prefix)",
-            ExpressionAttributeValues={":kind": {"S": _CHECKPOINT}, ":prefix": {"S": prefix}},
-            ConsistentRead=True,
-        )
-        for page in pages:
-            yield from (str(item["media_id"]["S"]) for item in page["Items"])
+        condition = "provider = :kind AND begins_with(media_id, :prefix)"
+        items = self._query(condition, {":kind": _CHECKPOINT, ":prefix": prefix}, ConsistentRead=True)
+        return (_text(item, "media_id") for item in items)
 
     def drop(self, name: str) -> None:
         """Forget what was kept under `name`."""
