@@ -10,7 +10,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export SAM_CLI_TELEMETRY := 0
 PIP_INSTALL := -m pip install --quiet
 
-.PHONY: setup demo demo-stop test test-unit test-stores test-workflow test-runs test-faults test-permissions test-docs-and-chaos chaos mutants load lint lint-code lint-templates permissions diagram sbom audit format lock containers bench clean
+.PHONY: setup demo demo-stop test test-alone test-workflow test-faults test-docs-and-chaos chaos mutants load lint lint-code lint-templates permissions diagram sbom audit format lock containers bench clean
 
 setup: $(VENV)/.ready $(EMULATOR_VENV)/.ready
 
@@ -54,30 +54,18 @@ mutants: setup  ## deliberate bugs, each of which a test must notice; MUTANTS=WO
 load: setup  ## what the workflow costs as the library grows; SIZES=100,500 LIBRARIES=1000,100000
 	$(PY) -m benchmarks.load $(if $(SIZES),--sizes $(SIZES)) $(if $(LIBRARIES),--libraries $(LIBRARIES))
 
-test: setup  ## the whole suite, its parts side by side
+test: setup  ## the whole suite, its four parts side by side
 	sam build > /dev/null
-	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=5 --output-sync=target --no-print-directory \
-		test-faults test-runs test-unit test-docs-and-chaos test-workflow test-permissions test-stores
+	SAM_BUILD_IS_DONE=1 $(MAKE) --jobs=4 --output-sync=target --no-print-directory test-workflow test-faults test-alone test-docs-and-chaos
 
-test-unit: setup
-	$(PY) -m pytest tests/unit
-
-test-stores: setup
-	$(PY) -m pytest tests/properties tests/conformance
-
-RUNS := $(addprefix tests/workflow/test_,$(addsuffix .py,runs daily_run long_transfers notifications))
+test-alone: setup
+	$(PY) -m pytest tests/unit tests/properties tests/conformance
 
 test-workflow: setup
-	$(PY) -m pytest tests/workflow $(addprefix --ignore=,$(RUNS)) --ignore=tests/workflow/test_faults.py --ignore=tests/workflow/test_docs.py
-
-test-runs: setup
-	$(PY) -m pytest $(RUNS)
+	$(PY) -m pytest tests/workflow --ignore tests/workflow/test_faults.py --ignore tests/workflow/test_docs.py
 
 test-faults: setup
-	$(PY) -m pytest tests/workflow/test_faults.py
-
-test-permissions: setup
-	$(PY) -m pytest tests/permissions
+	$(PY) -m pytest tests/workflow/test_faults.py tests/permissions
 
 test-docs-and-chaos: setup
 	$(PY) -m pytest tests/workflow/test_docs.py tests/chaos
