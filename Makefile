@@ -33,7 +33,7 @@ $(BENCH_VENV)/.ready: requirements-bench.txt
 
 $(AUDIT_VENV)/.ready: requirements-audit.txt
 	$(PYTHON) -m venv $(AUDIT_VENV)
-	$(AUDIT_VENV)/bin/python $(PIP_INSTALL) --no-deps --require-hashes -r requirements-audit.txt
+	$(AUDIT_VENV)/bin/python $(PIP_INSTALL) --no-compile --no-deps --require-hashes -r requirements-audit.txt
 	touch $@
 
 demo: setup  ## the whole product on this machine: emulated AWS, emulated GoPro Cloud; KEEP=1 leaves it running

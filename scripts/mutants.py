@@ -407,6 +407,13 @@ MUTANTS = (
         "False",
         ("tests/unit/test_local_sync.py",),
     ),
+    Mutant(
+        "What another run had stored is told as moved",
+        "core/transfer/engine.py",
+        "    if stored.run_id == task.label.run_id:\n        task.watch.confirmed(stored.length)",
+        "    task.watch.confirmed(stored.length)",
+        ("tests/unit/test_local_sync.py",),
+    ),
 )
 
 

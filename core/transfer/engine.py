@@ -189,7 +189,7 @@ class Engine:
                 digest = again
             label = replace(task.label, damage=harm or damage_of(task.key, length, _reading_from(buffer)))
             stored = self._archive.put(task.key, buffer, label, digest.hex(), replaces=task.replaces)
-        task.watch.confirmed(length)
+        _count(task, stored)
         return stored
 
     # ---------------------------------------------------------------- one stream
@@ -223,7 +223,7 @@ class Engine:
                 except BaseException:
                     upload.abort()
                     raise
-        task.watch.confirmed(length)
+        _count(task, stored)
         return stored
 
     # ----------------------------------------------------------------- in parts
@@ -409,6 +409,12 @@ def _reading_from(buffer: memoryview) -> Callable[[int, int], bytes]:
 
 def _ignore(_: object) -> None:
     """Nobody wants to know."""
+
+
+def _count(task: Task, stored: Stored) -> None:
+    """Tell of the bytes that have been added; those that another run had stored already are not."""
+    if stored.run_id == task.label.run_id:
+        task.watch.confirmed(stored.length)
 
 
 def _is_of(found: Stored, body: ByteSource) -> bool:

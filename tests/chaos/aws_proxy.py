@@ -119,6 +119,14 @@ class AwsProxy:
         with self.lock:
             self._waiting.clear()
 
+    def begin_anew(self, seed: int) -> None:
+        """Disturb no call any more, and count and draw as from the start."""
+        with self.lock:
+            self.calm()
+            self.struck.clear()
+            self.calls.clear()
+            self._draw.seed(seed)
+
     def due(self, name: str) -> Disturbance | None:
         """What happens to the call that has just come, if anything does."""
         with self.lock:

@@ -103,6 +103,13 @@ def ready(medium: CloudMedium) -> CloudMedium:
     return replace(film, state="ready")
 
 
+def grown(medium: CloudMedium) -> CloudMedium:
+    """A film in chapters with one more."""
+    lengths = [file.body.length for file in reversed(medium.originals)]
+    tells = any(file.tells_number for file in medium.originals)
+    return chaptered(medium.media_id, medium.filename or "", medium.captured_at, [*lengths, PART + 50], tells=tells)
+
+
 class Process(Mortal):
     """A process: the core as it holds it, with a clock that may be wrong. What it holds dies with it."""
 
@@ -149,6 +156,15 @@ class Seen:
     served: Mapping[str, int] = field(default_factory=dict)
     served_files: Mapping[str, int] = field(default_factory=dict)
 
+    def is_completed(self, media_id: str) -> bool:
+        """Whether the tracker says that a medium is archived."""
+        record = self.statuses.get(media_id)
+        return record is not None and record.status is Status.COMPLETED
+
+    def count(self, media_id: str) -> int:
+        """How many objects there are of a medium."""
+        return sum(key.split("/")[3] == media_id for key in self.objects)
+
 
 @dataclass(frozen=True)
 class Began:
@@ -178,7 +194,7 @@ class World:
         self.heard: list[str] = []
         self.told: list[str] = []
         self.can_count_bytes = True
-        #: Media that were COMPLETED until one of their originals was lost: what is left of them stays as it is.
+        #: Media that were COMPLETED until they lost or gained an original: what there was of them stays as it is.
         self.once_whole: set[str] = set()
         self._cloud_faults: list[tuple[Fault, int]] = []
         self._throttles = 0
@@ -224,6 +240,14 @@ class World:
         """The originals of a medium have other bytes from now on, of the same length."""
         with self.cloud.lock:
             self.cloud.changes[media_id] += 1
+
+    def grows(self, medium: CloudMedium) -> bool:
+        """A film gains a chapter; whether it was archived, so that what there is of it stays as it is."""
+        archived = self.before.is_completed(medium.media_id)
+        if archived:
+            self.once_whole.add(medium.media_id)
+        self.appears(grown(medium))
+        return archived
 
     def downloads_go_wrong(self, media_id: str, fault: Fault) -> None:
         """The next downloads of a medium go wrong."""
@@ -367,12 +391,16 @@ class World:
                 missing = [one for one in wanted if not one & set(there)]
                 told = f"{media_id} lacks {len(missing)} of {len(wanted)} originals"
                 self._holds("I1", bool(wanted) and not missing, told)
-            if was is not None and was.status is Status.COMPLETED:
+            if was is not None and was.status is Status.COMPLETED and not self._has_grown(media_id, before):
                 self._holds("I2", record.status is Status.COMPLETED, f"{media_id} was COMPLETED, now {record.status}")
+
+    def _has_grown(self, media_id: str, before: Seen) -> bool:
+        """Whether a medium has gained chapters that were not archived with the others."""
+        return before.count(media_id) < len(self.everything[media_id].originals)
 
     def _nothing_is_moved_again(self, before: Seen, now: Seen) -> None:
         for media_id, record in before.statuses.items():
-            if record.status is Status.COMPLETED:
+            if record.status is Status.COMPLETED and not self._has_grown(media_id, before):
                 more = now.served.get(media_id, 0) - before.served.get(media_id, 0)
                 self._holds("I4", more == 0, f"{more} bytes of {media_id}, which was COMPLETED, were fetched")
         if self.can_count_bytes:

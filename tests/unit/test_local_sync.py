@@ -63,6 +63,13 @@ def test_a_second_run_moves_nothing(backup: Backup, cloud: GoProCloud) -> None:
     assert cloud.counts.bytes_served.total() == served
 
 
+def test_what_is_found_there_is_not_told_as_moved(backup: Backup) -> None:
+    backup.run()
+    backup.tracker = SqliteTracker(backup.folder.parent / "another tracker.sqlite3")
+    summary = backup.run()
+    assert (summary.status, summary.bytes_transferred) == ("SUCCEEDED", 0)
+
+
 def test_two_cameras_files_of_one_name_and_month_are_both_there(backup: Backup) -> None:
     backup.run()
     assert len(list(backup.folder.glob("gopro-videos/2026/03/*/GX010327.MP4"))) == 2

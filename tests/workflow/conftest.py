@@ -31,7 +31,7 @@ def deployed(emulator: Emulator, running_cloud: GoProCloud, chat: Chat) -> Stack
     emulator.shorten_waits()
     stack = Stack(emulator, "cloud-sync-test")
     webhook = chat.stored_in(emulator)
-    stack.deploy(GoProApiUrl=running_cloud.url, MaxConcurrency="20", CustomerKey="true", WebhookSecretArn=webhook)
+    stack.deploy(GoProApiUrl=running_cloud.url, MaxConcurrency="6", CustomerKey="true", WebhookSecretArn=webhook)
     return stack
 
 

@@ -49,14 +49,21 @@ def configured(stack: Stack, functions: tuple[str, ...], variables: dict[str, st
             client.update_function_configuration(FunctionName=function, **old)
 
 
-@pytest.fixture
-def proxy(stack: Stack) -> Iterator[AwsProxy]:
-    """What stands between the functions and AWS."""
+@pytest.fixture(scope="module")
+def between(deployed: Stack) -> Iterator[AwsProxy]:
+    """What stands between the functions and AWS while these tests run."""
     with (
-        AwsProxy(stack.emulator, seed=7) as running,
-        configured(stack, FUNCTIONS, {"AWS_ENDPOINT_URL": running.url}),
+        AwsProxy(deployed.emulator) as running,
+        configured(deployed, FUNCTIONS, {"AWS_ENDPOINT_URL": running.url}),
     ):
         yield running
+
+
+@pytest.fixture
+def proxy(between: AwsProxy) -> AwsProxy:
+    """What stands between the functions and AWS: it disturbs nothing yet, and has counted nothing."""
+    between.begin_anew(seed=7)
+    return between
 
 
 @pytest.fixture
@@ -178,7 +185,8 @@ def test_a_slow_network_costs_time_and_nothing_else(
     for medium in cloud.media:
         cloud.quirks.faults[medium.media_id] = Fault("slow", times=-1, bytes_per_second=8_000_000)
     proxy.disturb(Disturbance(Way.LATE, times=-1, seconds=0.1))
-    run = stack.run({})
+    with configured(stack, FUNCTIONS, {}):
+        run = stack.run({})
     assert run.output.get("status") == "SUCCEEDED", run.cause
     assert proxy.struck[Way.LATE] > 50
     assert cloud.counts.bytes_served.total() <= library + 16 * len(cloud.media)

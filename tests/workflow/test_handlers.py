@@ -160,7 +160,7 @@ def test_plan_writes_the_manifest_that_the_map_reads(functions: Functions, stack
     answer = functions.call("plan")
     assert (answer["outcome"], answer["plan"]["new"], answer["plan"]["discovered"]) == ("planned", 1, 1)
     assert answer["bucket"] == stack.outputs["ArchiveBucketName"]
-    assert answer["max_concurrency"] == 20
+    assert answer["max_concurrency"] == 6
     assert stack.keys() == [answer["plan"]["manifest_key"]] == ["runs/sample/manifest.jsonl"]
     (line,) = b"".join(stack.read("runs/sample/manifest.jsonl")).splitlines()
     assert set(json.loads(line)) == set(event("transfer")["video"])
