@@ -209,8 +209,9 @@ class Reason(StrEnum):
 class Record:
     """The tracker's record of one medium.
 
-    `length` is the sum of its archived originals, `moved` what `run_id` itself transferred of that (bytes). `medium` is
-    the medium as last listed, kept while it is unfinished, so that it can be planned without being listed again.
+    `length` is the sum of its archived originals, `moved` what `run_id` itself transferred of that (bytes). `items` is
+    what its listing counted when it was archived, 0 if nothing. `medium` is the medium as last listed, kept while it is
+    unfinished, so that it can be planned without being listed again.
     """
 
     provider: str
@@ -225,6 +226,7 @@ class Record:
     originals: int = 0
     length: int = 0
     moved: int = 0
+    items: int = 0
     medium: Medium | None = None
 
     @property

@@ -42,7 +42,7 @@ INVOCATIONS = (
     ("CheckCredentialsFunction", "check_credentials", "good"),
 )
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+console = Console(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 140)
 
 
 def run(*command: str) -> str:

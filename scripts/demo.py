@@ -27,7 +27,7 @@ from rich.table import Column, Table
 from tests.emulator import Emulator
 from tests.stack import ROOT, Execution, Stack, build
 
-console = Console(highlight=False, width=None if sys.stdout.isatty() else 140)
+console = Console(emoji=False, highlight=False, width=None if sys.stdout.isatty() else 140)
 STATE = ROOT / ".demo"
 _MOST_ROWS = 40
 

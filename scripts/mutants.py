@@ -106,8 +106,8 @@ MUTANTS = (
     Mutant(
         "The catalog forgets what is archived and no longer offered",
         "core/sync/transfer.py",
-        "in folders and self._is_there(one)",
-        "in folders and False",
+        "and self._is_there(medium, one)",
+        "and False",
         ("tests/unit/test_local_sync.py::test_an_archived_original_that_is_no_longer_offered_stays_in_the_catalog",),
     ),
     Mutant(
@@ -403,8 +403,29 @@ MUTANTS = (
     Mutant(
         "Chapters that a film gains after it was archived are left out",
         "core/sync/plan.py",
-        "record.status is Status.COMPLETED and record.originals < promised",
+        "record.status is Status.COMPLETED and (record.items or record.originals) < promised",
         "False",
+        ("tests/unit/test_local_sync.py",),
+    ),
+    Mutant(
+        "RAW photos hide frames that a burst has gained",
+        "core/sync/plan.py",
+        "(record.items or record.originals) < promised",
+        "record.originals < promised",
+        ("tests/unit/test_local_sync.py",),
+    ),
+    Mutant(
+        "A medium that grows loses what protects its archived originals",
+        "core/sync/transfer.py",
+        "if not stored or (offer.missing and attempt.was_whole):",
+        "if not stored:",
+        ("tests/unit/test_local_sync.py",),
+    ),
+    Mutant(
+        "A file whose record is lost is taken for damaged",
+        "core/sync/transfer.py",
+        "            found = self.archive.adopt(known, label)\n",
+        "            pass\n",
         ("tests/unit/test_local_sync.py",),
     ),
     Mutant(

@@ -96,6 +96,10 @@ class Archive(Protocol):
         """What is stored and confirmed at `key`, or None."""
         ...
 
+    def adopt(self, known: Stored, label: Label) -> Stored | None:
+        """Confirm again what the catalog knows, where the store has lost its own record of it; None if it cannot."""
+        ...
+
     def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
         """Store a whole original at once and have it confirmed. `IntegrityError` if the store does not confirm it.
 

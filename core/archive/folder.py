@@ -10,10 +10,12 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from secrets import token_hex
 from typing import BinaryIO
@@ -65,6 +67,20 @@ class FolderArchive:
             return None
         return stored if path.is_file() and path.stat().st_size == stored.length else None
 
+    def adopt(self, known: Stored, label: Label) -> Stored | None:
+        """Put a file on record again if every byte of it is what the catalog tells."""
+        path = self._path(known.key)
+        with _told_by_the_disk(known.key):
+            if not path.is_file() or path.stat().st_size != known.length:
+                return None
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != known.sha256:
+                return None
+            label = replace(label, run_id=known.run_id or "", source_version=known.source_version, damage=known.damage)
+            _write_whole(self._record_path(known.key), _record_of(known.length, digest, label))
+        return self.find(known.key)
+
     def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
         """Store a whole original."""
         upload = self.start(key, label, Shape(max(1, len(body)), None), replaces=replaces)
@@ -105,7 +121,7 @@ class FolderArchive:
         """Store a document."""
         path = self._path(key)
         with _told_by_the_disk(key):
-            _write_whole(path, source if isinstance(source, bytes) else source.read_bytes())
+            _write_whole(path, source)
 
     def read_document(self, key: str) -> Iterator[bytes]:
         """The lines of a document."""
@@ -250,7 +266,7 @@ class FolderUpload:
                 moment = self._label.captured_at.timestamp()
                 with suppress(OSError, OverflowError):
                     os.utime(self._partial, (moment, moment))
-            record = json.dumps({"length": length, "sha256": digest, "label": self._label.metadata()}).encode()
+            record = _record_of(length, digest, self._label)
             if self._path.exists():
                 # Never a record beside a file that it is not of: both may be of one length.
                 self._record.unlink(missing_ok=True)
@@ -298,13 +314,21 @@ class FolderUpload:
         return whole.hexdigest()
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a small file so that it is there whole or not at all."""
+def _record_of(length: int, sha256: str, label: Label) -> bytes:
+    return json.dumps({"length": length, "sha256": sha256, "label": label.metadata()}).encode()
+
+
+def _write_whole(path: Path, content: bytes | Path) -> None:
+    """Write a file, or a copy of another, so that it is there whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{token_hex(8)}{_ASIDE}")
     try:
         with aside.open("xb") as file:
-            file.write(content)
+            if isinstance(content, Path):
+                with content.open("rb") as source:
+                    shutil.copyfileobj(source, file)
+            else:
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
         aside.replace(path)

@@ -51,6 +51,13 @@ def original_keys(medium: Medium, originals: Sequence[Original]) -> list[str]:
     return [f"{folder}/{_unused(_name(medium, one, counts[_kind(one)]), taken)}" for one in originals]
 
 
+def key_beside(key: str, what: str) -> str:
+    """A key in the same folder, with `what` behind its stem."""
+    folder, _, name = key.rpartition("/")
+    stem, dot, extension = name.rpartition(".")
+    return f"{folder}/{_joined(stem, f'_{what}', extension) if dot else _joined(name, f'_{what}', '')}"
+
+
 def originals_prefix(provider: str) -> str:
     """What the keys of all originals of a provider begin with."""
     return f"{safe_id(provider)}-videos/"

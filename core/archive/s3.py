@@ -64,6 +64,10 @@ class S3Archive:
                 raise
         return stored if _is_confirmed(stored) else None
 
+    def adopt(self, known: Stored, label: Label) -> Stored | None:
+        """Nothing: what S3 knows of an object is never apart from it."""
+        return None
+
     def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:
         """Store a whole original in one request; S3's answer holds the checksum that it has found itself."""
         checksum = b64encode(bytes.fromhex(sha256)).decode()

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from core.errors import InvalidInput
+from core.providers import registry
+
 DEFAULT_CREDENTIALS = Path(typer.get_app_dir("cloud-sync", force_posix=True)) / "credentials.json"
 
 
@@ -17,7 +20,18 @@ Target = Annotated[
 CredentialsFile = Annotated[
     Path, typer.Option("--credentials", help="File with the credentials (mode 600).", envvar="CLOUD_SYNC_CREDENTIALS")
 ]
-ProviderName = Annotated[str, typer.Option("--provider", help="Which cloud.")]
+
+
+def _known_provider(name: str) -> str:
+    try:
+        return registry.require(name)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+ProviderName = Annotated[str, typer.Option("--provider", help="Which cloud.", callback=_known_provider)]
+#: What was archived can be had back also where its provider is not installed.
+ArchivedFrom = Annotated[str, typer.Option("--provider", help="Which cloud.")]
 ApiUrl = Annotated[
     str | None,
     typer.Option("--api-url", help="Base of the provider's API, if not its own.", envvar="CLOUD_SYNC_API_URL"),

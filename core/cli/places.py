@@ -56,14 +56,19 @@ def open_backup(to: Path | None, stack: str | None) -> Iterator[Backup]:
     if to is not None and stack is None:
         from core.archive.folder_retrieval import FolderRetrieval
 
-        if not (to / "catalog").is_dir():
-            raise InvalidInput(f"There is no backup in {to}. Name its folder with --to; is its disk mounted?")
+        require_backup(to)
         yield Backup(str(to), FolderArchive(to), FolderRetrieval(to), lambda: tracker_to_read(to))
     elif stack is not None and to is None:
         with _stack_backup(stack) as backup:
             yield backup
     else:
         raise InvalidInput("Name one backup: a folder with --to, or a deployed stack with --stack.")
+
+
+def require_backup(to: Path) -> None:
+    """`InvalidInput` if nothing of a backup is in a folder."""
+    if not ((to / STATE_FOLDER).is_dir() or (to / "catalog").is_dir()):
+        raise InvalidInput(f"There is no backup in {to}. Name its folder with --to; is its disk mounted?")
 
 
 @contextmanager

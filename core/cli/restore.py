@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from core.cli.options import AsJson, Cameras, Folder, MediaIds, Names, ProviderName, Since, StackName, Until
+from core.cli.options import (
+    ArchivedFrom,
+    AsJson,
+    Cameras,
+    Folder,
+    MediaIds,
+    Names,
+    ProviderName,
+    Since,
+    StackName,
+    Until,
+)
 from core.cli.places import Backup, catalog_of, only_process, open_backup, require_parent
 from core.cli.terminal import Exit, answering, err, out, say
 from core.errors import InvalidInput, public_text
@@ -23,7 +34,7 @@ def restore(
     into: Annotated[Path, typer.Option("--into", help="Folder that files are brought into.", file_okay=False)],
     to: Folder = None,
     stack: StackName = None,
-    provider: ProviderName = "gopro",
+    provider: ArchivedFrom = "gopro",
     since: Since = None,
     until: Until = None,
     media_id: MediaIds = None,
@@ -87,7 +98,7 @@ def restore(
 def list_media(
     to: Folder = None,
     stack: StackName = None,
-    provider: ProviderName = "gopro",
+    provider: ArchivedFrom = "gopro",
     since: Since = None,
     until: Until = None,
     media_id: MediaIds = None,
@@ -117,7 +128,7 @@ def show(
     media_id: Annotated[str, typer.Argument(help="Id of the medium, as ls tells it.", metavar="ID")],
     to: Folder = None,
     stack: StackName = None,
-    provider: ProviderName = "gopro",
+    provider: ArchivedFrom = "gopro",
     as_json: AsJson = False,
 ) -> None:
     """Say all that is known of one medium, and how its originals are held now."""
@@ -154,7 +165,7 @@ def status(
 def _say_what_is_left_out(backup: Backup, provider: str, selection: Selection, selected: Selected) -> list[str]:
     """Say what the catalog should tell of and does not: entries that cannot be read, and those that are not there.
 
-    The second, which are given back, can be said only of everything.
+    Of the second, which are given back, nobody knows whether they would be selected.
     """
     from core.cli.restore_view import say_some, say_unreadable
     from core.restore import untold
@@ -163,11 +174,11 @@ def _say_what_is_left_out(backup: Backup, provider: str, selection: Selection, s
     if selected.undecided:
         media = counted(selected.undecided, "medium", "media")
         say(f"Of unknown camera or time, so maybe meant and left out: {media}. Name them by --media-id or --name.")
-    if not selection.is_everything:
+    if selection.media_ids:
         return []
     try:
         with backup.tracker() as tracker:
-            left_out = untold(selected, tracker, backup.archive, provider)
+            left_out = untold(selection, selected, tracker, backup.archive, provider)
     except Exception as error:  # whatever it is, it keeps nothing from coming back
         say(f"Whether the catalog is whole could not be checked: {public_text(error)}")
         return []

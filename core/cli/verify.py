@@ -20,6 +20,7 @@ from core.cli.places import (
     new_run,
     only_process,
     open_target,
+    require_backup,
     tracker_to_read,
 )
 from core.cli.terminal import Exit, answering, err, out
@@ -89,8 +90,7 @@ def _verifier(to: Path | None, stack: str | None, counter: Counter, writes: bool
     from core.verify import Verifier
 
     if to is not None and stack is None:
-        if not ((to / STATE_FOLDER).is_dir() or (to / "catalog").is_dir()):
-            raise InvalidInput(f"There is no backup in {to}. Name its folder with --to; is its disk mounted?")
+        require_backup(to)
         if not (writes or can_be_written(to / STATE_FOLDER)):
             with tracker_to_read(to) as copy:
                 archive = FolderArchive(to)

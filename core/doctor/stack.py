@@ -102,7 +102,10 @@ class StackDoctor:
 
     def _credentials(self, part: str) -> Check:
         known = self._sign_in
-        checked, _ = look(known.provider, known.store, known.kept, self._clock(), hours_ahead=HOURS_AHEAD)
+        try:
+            checked, _ = look(known.provider, known.store, known.kept, self._clock(), hours_ahead=HOURS_AHEAD)
+        except self._session.client("dynamodb").exceptions.ResourceNotFoundException:
+            return Check(part, Level.NOT_CHECKED, "could not be checked without the tracker's table", _RECOVERY)
         age = f", stored {checked.age_hours:g} hours ago" if checked.age_hours is not None else ""
         lives = (
             "they renew themselves"

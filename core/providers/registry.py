@@ -22,12 +22,22 @@ def create(name: str, settings: ProviderSettings) -> Provider:
     return import_module(module).create(settings) if module else _joined(name)(settings)
 
 
-def _joined(name: str) -> Callable[[ProviderSettings], Provider]:
+def require(name: str) -> str:
+    """The name, if a provider has it; else `InvalidInput` lists those that there are."""
+    if name in _BUILT_IN:
+        return name
     from importlib.metadata import entry_points
 
-    joined = {entry.name: entry for entry in entry_points(group=GROUP)}
+    joined = entry_points(group=GROUP).names
     if name not in joined:
         known = ", ".join(sorted({*_BUILT_IN, *joined}))
         raise InvalidInput(f"There is no provider called {name[:50]!r}. Known: {known}.")
-    factory: Callable[[ProviderSettings], Provider] = joined[name].load()
+    return name
+
+
+def _joined(name: str) -> Callable[[ProviderSettings], Provider]:
+    from importlib.metadata import entry_points
+
+    (entry,) = entry_points(group=GROUP, name=require(name))
+    factory: Callable[[ProviderSettings], Provider] = entry.load()
     return factory

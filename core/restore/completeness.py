@@ -5,18 +5,23 @@ from __future__ import annotations
 from core.archive.base import Archive
 from core.archive.keys import catalog_key
 from core.model import Status, counted
-from core.restore.select import Selected
+from core.restore.select import Selected, Selection
 from core.tracker.base import SyncTracker
 
 
-def untold(selected: Selected, tracker: SyncTracker, archive: Archive, provider: str) -> list[str]:
-    """What is archived, says the tracker, and not in the catalog of which everything was selected: a line a medium.
+def untold(
+    selection: Selection, selected: Selected, tracker: SyncTracker, archive: Archive, provider: str
+) -> list[str]:
+    """What is archived, says the tracker, and not in the catalog: a line a medium.
 
+    Where all was selected, that goes for each original; else for media that have no entry at all.
     A tracker that is lost says nothing. What stands in an entry that cannot be read is not told twice.
     """
     told = {one.medium.media_id: (len(one.originals), one.length) for one in selected.entries}
     lines = []
     for record in tracker.records(provider):
+        if record.media_id in selected.known and not selection.is_everything:
+            continue
         known, archived = told.get(record.media_id, (0, 0)), (record.originals, record.length)
         if record.status is not Status.COMPLETED or known == archived:
             continue

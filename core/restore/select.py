@@ -110,11 +110,15 @@ def camera_of(medium: Medium) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The entries that were selected, the oldest first; why others are left out, by the place where they stand."""
+    """The entries that were selected, the oldest first; why others are left out, by the place where they stand.
+
+    `known` are the ids of all media that were looked at.
+    """
 
     entries: list[Entry]
     unreadable: dict[str, str]
     undecided: int = 0
+    known: frozenset[str] = frozenset()
 
 
 class Catalog:
@@ -141,7 +145,8 @@ class Catalog:
         found = [Entry(one.medium, one.archived_at, one.missing, selection.of(one)) for one in entries]
         chosen = sorted((one for one in found if one.originals), key=_order)
         undecided = sum(selection.is_undecided(one.medium) for one in entries)
-        return Selected(chosen, dict(sorted(unreadable.items())), undecided)
+        known = frozenset(one.medium.media_id for one in entries)
+        return Selected(chosen, dict(sorted(unreadable.items())), undecided, known)
 
     def entry(self, media_id: str) -> Entry:
         """The entry of one medium; `InvalidInput` if there is none."""
@@ -150,8 +155,8 @@ class Catalog:
             text = self._text(key)
         except InvalidInput:
             raise InvalidInput(
-                f"Nothing of {printable(media_id)} is archived. What is: cloud-sync ls; what waits or failed: "
-                "cloud-sync status."
+                f"The catalog has no entry of {printable(media_id)}. What is archived: cloud-sync ls; what waits or "
+                f"failed: cloud-sync status. If it was archived: {HOW_TO_MEND}"
             ) from None
         try:
             return _entry(key, text)

@@ -65,13 +65,17 @@ def is_due(medium: Medium, record: Record | None, request: SyncRequest, promised
 
     `promised` are the originals that it has at least.
     """
-    done = record is not None and record.status is Status.COMPLETED and not _has_grown(record, promised)
-    return request.wants(medium.media_id) and not medium.arriving and not done
+    return request.wants(medium.media_id) and not medium.arriving and not _is_archived(record, promised)
+
+
+def _is_archived(record: Record | None, promised: int) -> bool:
+    """Whether everything that the listing counts of a medium is known to be in the archive."""
+    return record is not None and record.status is Status.COMPLETED and not _has_grown(record, promised)
 
 
 def _has_grown(record: Record, promised: int) -> bool:
-    """Whether a medium was archived with fewer originals than it has by now."""
-    return record.status is Status.COMPLETED and record.originals < promised
+    """Whether the listing counts more of a medium than when it was archived."""
+    return record.status is Status.COMPLETED and (record.items or record.originals) < promised
 
 
 def _was_tried(record: Record) -> bool:
@@ -189,7 +193,9 @@ class _Planner:
                 return
 
     def _plan_batch(self, media: Sequence[Medium], records: Mapping[str, Record]) -> None:
-        self._pending += sum(medium.arriving for medium in media)
+        self._pending += sum(
+            one.arriving and not _is_archived(records.get(one.media_id), self._promised(one)) for one in media
+        )
         due = [one for one in media if is_due(one, records.get(one.media_id), self._request, self._promised(one))]
         if self._request.max_items is not None:
             tried = {key: one.updated_at for key, one in records.items() if _was_tried(one)}

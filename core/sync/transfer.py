@@ -12,7 +12,7 @@ from datetime import datetime
 
 from core.archive.base import Archive, Label, same_bytes
 from core.archive.catalog import Archived, Entry
-from core.archive.keys import catalog_key, original_keys, thumbnail_key
+from core.archive.keys import catalog_key, key_beside, original_keys, thumbnail_key
 from core.errors import (
     Cancelled,
     CloudSyncError,
@@ -122,7 +122,7 @@ class Transfer:
         self, medium: Medium, originals: Sequence[Original], attempt: _Attempt
     ) -> tuple[list[Stored | None], Exception | None]:
         """What the archive confirmed of each original, None where the time did not suffice; the first error."""
-        keys = original_keys(medium, originals)
+        keys = _keys(medium, originals, attempt.originals_before)
         if len(originals) <= 1:
             return [self._archived(medium, *pair, attempt) for pair in zip(originals, keys, strict=True)], None
         with ThreadPoolExecutor(min(_AT_ONCE, len(originals)), thread_name_prefix="original") as pool:
@@ -143,25 +143,40 @@ class Transfer:
     def _archived(self, medium: Medium, original: Original, key: str, attempt: _Attempt) -> Stored | None:
         if attempt.confirmed and attempt.watch.remaining() < LAST_START:
             return None
-        found = None if attempt.is_first else self.archive.find(key)
-        known = next((one.stored for one in attempt.originals_before if one.stored.key == key), None)
-        if found and not attempt.was_whole:
-            known = None  # while a medium is brought home, what is there may be newer than its entry
-        if found and known and same_bytes(found, known):
-            return found  # confirmed once and still there: whatever the source has by now, it is not replaced
-        label = Label(
-            provider=medium.provider,
-            media_id=medium.media_id,
-            item_number=original.item_number,
-            role=original.role,
-            captured_at=medium.captured_at,
-            run_id=self.run_id,
-            tags={"Source": self.provider.title, "AutoSync": "True"},
-        )
+        label = self._label(medium, original.item_number, original.role, self.run_id)
         watch = replace(attempt.watch, advance=attempt.advance, confirmed=attempt.confirm)
         source = Source(self.provider, medium, original)
+        found, known = self._there(key, label, attempt)
+        if found and known and attempt.has_grown(medium):
+            length = self.engine.length(source, key, label, watch)
+            if length not in (None, found.length):
+                # Told apart by their order alone, originals have changed places: rather one twice than one missing.
+                key = key_beside(key, f"{length}")
+                found, known = self._there(key, label, attempt)
+        if found and known and same_bytes(found, known):
+            return found  # confirmed once and still there: whatever the source has by now, it is not replaced
         distrusts = not attempt.is_first and self._is_damaged(found, known)
         return self.engine.move(source, key, label, watch, is_new=attempt.is_first, distrusts=distrusts)
+
+    def _there(self, key: str, label: Label, attempt: _Attempt) -> tuple[Stored | None, Stored | None]:
+        """What the archive confirms at a key, and what is known of it since its medium was whole."""
+        known = next((one.stored for one in attempt.originals_before if one.stored.key == key), None)
+        found = None if attempt.is_first else self.archive.find(key)
+        if known and not found:
+            found = self.archive.adopt(known, label)
+        # While a medium is brought home, what is there may be newer than its entry.
+        return found, known if attempt.was_whole or not found else None
+
+    def _label(self, medium: Medium, item_number: int, role: str, run_id: str) -> Label:
+        return Label(
+            provider=medium.provider,
+            media_id=medium.media_id,
+            item_number=item_number,
+            role=role,
+            captured_at=medium.captured_at,
+            run_id=run_id,
+            tags={"Source": self.provider.title, "AutoSync": "True"},
+        )
 
     def _entry(self, medium: Medium) -> Entry | None:
         """What an earlier run has archived of the medium."""
@@ -180,13 +195,14 @@ class Transfer:
         return not found.run_id or (known is not None and not same_bytes(found, known))
 
     def _conclude(self, medium: Medium, offer: Offer, stored: Sequence[Stored], attempt: _Attempt) -> TransferOutcome:
-        if not stored:
+        if attempt.is_first and any(one.run_id != self.run_id for one in stored):
+            attempt.before = self._entry(medium)  # the tracker is lost
+        if not stored or (offer.missing and attempt.was_whole):
+            # The entry of a medium that was whole stays as it is until it is whole again: it says what is final.
             missing = offer.missing or "no original is offered yet"
             record = self._record(medium, Status.PENDING, attempt, Reason.NOT_READY)
             self.tracker.save(replace(record, error=missing))
             return NotReady(medium.media_id, missing, attempt.confirmed)
-        if attempt.is_first and any(one.run_id != self.run_id for one in stored):
-            attempt.before = self._entry(medium)  # the tracker is lost
         entry = self._write_catalog(medium, offer.originals, stored, offer.missing, attempt)
         self.tracker.save(replace(record_of(entry, self.run_id, self.clock()), moved=attempt.moved))
         self._keep_thumbnail(medium, offer, attempt)
@@ -227,16 +243,20 @@ class Transfer:
         archived += [
             one
             for one in attempt.originals_before
-            if one.stored.key not in keys and one.stored.key.rpartition("/")[0] in folders and self._is_there(one)
+            if one.stored.key not in keys
+            and one.stored.key.rpartition("/")[0] in folders
+            and self._is_there(medium, one)
         ]
         entry = Entry(medium, self.clock(), missing, tuple(archived))
         if attempt.before is None or entry != replace(attempt.before, archived_at=entry.archived_at):
             self.archive.put_document(catalog_key(medium.provider, medium.media_id), entry.to_bytes())
         return entry
 
-    def _is_there(self, archived: Archived) -> bool:
-        found = self.archive.find(archived.stored.key)
-        return found is not None and same_bytes(found, archived.stored)
+    def _is_there(self, medium: Medium, archived: Archived) -> bool:
+        known = archived.stored
+        label = self._label(medium, archived.item_number, archived.role, known.run_id or "")
+        found = self.archive.find(known.key) or self.archive.adopt(known, label)
+        return found is not None and same_bytes(found, known)
 
     def _keep_thumbnail(self, medium: Medium, offer: Offer, attempt: _Attempt) -> None:
         """Keep a small picture if there is one and time for it. It is worth nothing beside an original: no matter."""
@@ -265,6 +285,22 @@ class Transfer:
         self.tracker.save(self._record(medium, status, attempt, reason))
 
 
+def _keys(medium: Medium, originals: Sequence[Original], before: Sequence[Archived]) -> list[str]:
+    """The key of each original: the one at which it lies, though a medium that has grown gives it another name."""
+    had = {(one.item_number, one.role, one.camera_position, *_place(one.stored.key)): one.stored.key for one in before}
+    named, known = original_keys(medium, originals), set(had.values())
+    keys = [
+        key if key in known else had.get((one.item_number, one.role, one.camera_position, *_place(key)), key)
+        for one, key in zip(originals, named, strict=True)
+    ]
+    return keys if len(set(keys)) == len(keys) else named
+
+
+def _place(key: str) -> tuple[str, str]:
+    """Folder and extension."""
+    return key.rpartition("/")[0], key.rpartition(".")[2].lower()
+
+
 def record_of(entry: Entry, run_id: str, now: datetime) -> Record:
     """The tracker's record of a medium of which everything that its catalog entry tells is in the archive."""
     error = entry.missing or entry.damage
@@ -280,6 +316,7 @@ def record_of(entry: Entry, run_id: str, now: datetime) -> Record:
         error=error,
         originals=len(entry.originals),
         length=entry.length,
+        items=entry.medium.item_count or 0,
         medium=entry.medium if entry.missing else None,
     )
 
@@ -310,6 +347,14 @@ class _Attempt:
     def was_whole(self) -> bool:
         """Whether everything that the medium had was once archived."""
         return self.before is not None and not self.before.missing
+
+    def has_grown(self, medium: Medium) -> bool:
+        """Whether the listing counts more of a medium than when everything of it was archived."""
+        return (
+            self.before is not None
+            and self.was_whole
+            and (medium.item_count or 0) > (self.before.medium.item_count or 0)
+        )
 
     @property
     def seconds(self) -> float:

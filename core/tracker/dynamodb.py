@@ -37,7 +37,7 @@ _LEASE = "lease"
 _CHECKPOINT = "checkpoint"
 _CHECKPOINT_SECONDS = 14 * 24 * 3600
 _TEXTS = ("run_id", "filename", "reason", "error_type", "error")
-_NUMBERS = ("originals", "length", "moved")
+_NUMBERS = ("originals", "length", "moved", "items")
 
 _IS_NEW = "attribute_not_exists(media_id)"
 

@@ -36,6 +36,7 @@ def read_record(kept: Mapping[str, object]) -> Record:
         originals=_number(kept, "originals"),
         length=_number(kept, "length"),
         moved=_number(kept, "moved"),
+        items=_number(kept, "items"),
         medium=_medium(_text(kept, "medium"), media_id),
     )
 

@@ -21,12 +21,13 @@ from core.tracker.kept import read_record
 
 #: Marks the file as this product's (PRAGMA application_id): the letters "CSyn".
 _APPLICATION_ID = 0x4353796E
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = (
     """
 CREATE TABLE IF NOT EXISTS media (
   provider TEXT, media_id TEXT, status TEXT, run_id TEXT, updated_at TEXT, filename TEXT, reason TEXT,
   error_type TEXT, error TEXT, originals INTEGER, length INTEGER, moved INTEGER, medium TEXT,
+  items INTEGER,
   PRIMARY KEY (provider, media_id)
 ) WITHOUT ROWID
 """,
@@ -42,16 +43,16 @@ CREATE INDEX IF NOT EXISTS unfinished ON media (provider, media_id)
 
 _COLUMNS = (
     "provider, media_id, status, run_id, updated_at, filename, reason, error_type, error, originals, length, moved, "
-    "medium"
+    "medium, items"
 )
 _NAMES = _COLUMNS.split(", ")
-_INSERT = f"INTO media ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"
+_INSERT = f"INTO media ({_COLUMNS}) VALUES ({', '.join('?' * 14)})"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _BATCH = 500
 _BUSY_SECONDS = 30.0
 _LONGEST_TEXT = 1000
 
-_Row = tuple[str, str, str, str, str, str, str, str, str, int, int, int, str]
+_Row = tuple[str, str, str, str, str, str, str, str, str, int, int, int, str, int]
 
 
 class SqliteTracker:
@@ -74,6 +75,8 @@ class SqliteTracker:
         (application,) = self._connection.execute("PRAGMA application_id").fetchone()
         (version,) = self._connection.execute("PRAGMA user_version").fetchone()
         (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if tables and (application, version) == (_APPLICATION_ID, 2):
+            version = self._updated()
         if tables and (application, version) != (_APPLICATION_ID, _SCHEMA_VERSION):
             what = f"a tracker of version {version}" if application == _APPLICATION_ID else "another program's"
             raise InvalidInput(f"{path} is a database, but {what}: not this version's sync tracker. {_MOVE_AWAY}")
@@ -84,6 +87,14 @@ class SqliteTracker:
             with self._transaction() as connection:
                 for statement in _SCHEMA:
                     connection.execute(statement)
+
+    def _updated(self) -> int:
+        """Bring a file of the version before to this one, unless another process has just done so."""
+        with self._transaction() as connection:
+            if connection.execute("PRAGMA user_version").fetchone() == (2,):
+                connection.execute("ALTER TABLE media ADD COLUMN items INTEGER")
+                connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
+        return _SCHEMA_VERSION
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -273,6 +284,7 @@ def _row(record: Record) -> _Row:
         record.length,
         record.moved,
         record.medium.to_text() if record.medium else "",
+        record.items,
     )
 
 

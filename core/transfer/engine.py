@@ -118,6 +118,11 @@ class Engine:
                 is_new = False
         raise TransientError(f"The source of {key} changes again and again. It is tried again later.")
 
+    def length(self, source: Source, key: str, label: Label, watch: Watch = UNWATCHED) -> int | None:
+        """The length that the source of `key` tells (bytes), None if it tells none."""
+        with self._opened(Task(source, key, label, watch, replaces=False), 1) as body:
+            return body.total
+
     def _begin(self, task: Task) -> Stored | None:
         """Move a file of which nothing should be there."""
         smallest = self._archive.limits.smallest

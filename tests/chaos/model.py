@@ -120,15 +120,16 @@ class Chaos(RuleBasedStateMachine):
                 for medium in [one for one in media if not one.originals]:
                     self.world.appears(ready(medium))
 
-    @precondition(lambda self: any(one.kind == "Chaptered" for one in self.cloud.media))
+    @precondition(lambda self: any(one.kind == "Chaptered" for one in self.world.everything.values()))
     @rule(which=numbers)
     def a_film_grows(self, which: int) -> None:
         """A film gains a chapter, rather one that is archived already."""
         self._step(f"a_film_grows({which})")
         films = [one for one in self.cloud.media if one.kind == "Chaptered"]
         films = [one for one in films if self.world.before.is_completed(one.media_id)] or films
-        archived = self.world.grows(films[which % len(films)])
-        self._count(f"GoPro: a film {'that was archived ' if archived else ''}gained a chapter")
+        if films:
+            archived = self.world.grows(films[which % len(films)])
+            self._count(f"GoPro: a film {'that was archived ' if archived else ''}gained a chapter")
 
     # -------------------------------------------------------- the cloud's faults
     @precondition(lambda self: self.cloud.media)

@@ -194,8 +194,9 @@ class World:
         self.heard: list[str] = []
         self.told: list[str] = []
         self.can_count_bytes = True
-        #: Media that were COMPLETED until they lost or gained an original: what there was of them stays as it is.
+        #: Media that were COMPLETED until they lost or gained an original, and the originals that they had: these stay.
         self.once_whole: set[str] = set()
+        self.kept: set[str] = set()
         self._cloud_faults: list[tuple[Fault, int]] = []
         self._throttles = 0
         self._ear = _Ear()
@@ -245,8 +246,12 @@ class World:
         """A film gains a chapter; whether it was archived, so that what there is of it stays as it is."""
         archived = self.before.is_completed(medium.media_id)
         if archived:
-            self.once_whole.add(medium.media_id)
-        self.appears(grown(medium))
+            self._was_whole(medium.media_id)
+        longer = grown(medium)
+        with self.cloud.lock:
+            # In its place, so that what a schedule does next does not depend on which film it was.
+            self.cloud.media = [longer if one is medium else one for one in self.cloud.media]
+        self.everything[medium.media_id] = longer
         return archived
 
     def downloads_go_wrong(self, media_id: str, fault: Fault) -> None:
@@ -264,9 +269,13 @@ class World:
         key = keys[which % len(keys)]
         self.backend.lose(key)
         found = self._verify(Verification(repair=True))
-        self.once_whole.add(key.split("/")[3])
+        self._was_whole(key.split("/")[3])
         self._holds("I1", key in found, f"{key} was deleted, and verify does not say so")
         self._only_changes(before, {key})
+
+    def _was_whole(self, media_id: str) -> None:
+        self.once_whole.add(media_id)
+        self.kept |= {key for key in self.backend.objects() if key.split("/")[3] == media_id}
 
     def the_tracker_is_lost(self) -> None:
         """The tracker is emptied, and `reindex` rebuilds it from archive and catalog."""
@@ -425,7 +434,7 @@ class World:
             current = self.originals(media_id, alive)
             is_good = len(alive) == 1 and any((held.length, held.sha256) in one for one in current)
             was = before.statuses.get(media_id)
-            is_whole = media_id in self.once_whole or (was is not None and was.status is Status.COMPLETED)
+            is_whole = key in self.kept or (was is not None and was.status is Status.COMPLETED)
             if is_whole or (is_good and key in before.confirmed):
                 there = now.objects.get(key)
                 self._holds("I8", there is not None, f"{key} has gone")

@@ -15,7 +15,7 @@ from uuid import uuid4
 import pytest
 
 from core.errors import CloudSyncError
-from core.model import Medium, Reason, Record, Status
+from core.model import Medium, Reason, Record, Status, utc_now
 from core.tracker.base import Tracker
 from core.tracker.dynamodb import DynamoTracker
 from core.tracker.sqlite import SqliteTracker
@@ -75,6 +75,7 @@ def record(provider: str, media_id: str = "m1", status: Status = Status.PENDING)
         originals=3,
         length=12_000_000_000,
         moved=4_000_000_000,
+        items=3,
     )
 
 
@@ -424,3 +425,17 @@ def test_a_file_that_rots_while_it_is_in_use_is_told_in_words(tmp_path: Path) ->
     for ask in (lambda: tracker.recall("key"), lambda: tracker.held("lease"), lambda: tracker.keep("key", "other")):
         with pytest.raises(CloudSyncError, match=r"tracker\.sqlite3 cannot be used"):
             ask()
+
+
+def test_a_file_of_the_version_before_is_brought_up_to_date_with_all_that_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "tracker.sqlite3"
+    record = Record("gopro", "film", Status.COMPLETED, "run", utc_now(), originals=3)
+    SqliteTracker(path).save(record)
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("ALTER TABLE media DROP COLUMN items")
+        file.execute("PRAGMA user_version = 2")
+        file.commit()
+    tracker = SqliteTracker(path)
+    assert tracker.get("gopro", ["film"])["film"].originals == 3
+    tracker.save(replace(record, items=2))
+    assert SqliteTracker(path).get("gopro", ["film"])["film"].items == 2

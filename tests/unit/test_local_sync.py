@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -26,7 +27,7 @@ from core.tracker.sqlite import SqliteTracker
 from core.verify import Verification, Verifier
 from tests.cloud_sync import Backup, wanted
 from tests.gopro_cloud import CloudMedium, GoProCloud, Quirks, from_folder, many_small, sample_library
-from tests.gopro_cloud.library import chaptered, frames, video
+from tests.gopro_cloud.library import chaptered, frames, source, video
 from tests.gopro_cloud.media import changed
 from tests.gopro_cloud.quirks import Fault
 
@@ -201,6 +202,80 @@ def test_what_was_archived_of_a_medium_before_it_had_gone_is_not_moved_again(bac
     assert cloud.counts.bytes_served["chapters-told3"] - moved <= 3 * 100
 
 
+@pytest.mark.parametrize("filename", ["GOPR0411.MP4", "Ski trip.mp4"])
+def test_a_film_that_gains_chapters_keeps_the_names_of_those_it_had(
+    backup: Backup, cloud: GoProCloud, filename: str
+) -> None:
+    for lengths in ([300_000], [300_000, 200_000], [300_000, 200_000, 100_000]):
+        cloud.media = [chaptered("film", filename, "2026-03-20T10:00:00Z", lengths, tells=True)]
+        summary = backup.run(full_scan=True)
+        assert (summary.completed, summary.bytes_transferred) == (1, lengths[-1])
+        assert backup.archived() == wanted(cloud.media)
+    assert len(list(backup.folder.glob("gopro-videos/*/*/film/*"))) == 3
+
+
+def test_a_burst_that_gains_frames_is_completed_also_where_it_has_raw_photos(backup: Backup, cloud: GoProCloud) -> None:
+    for count in (2, 3, 4):
+        cloud.media = [frames("burst", "Burst", "G0000001.JPG", "2026-03-20T10:00:00Z", [3000] * count, raws=True)]
+        assert backup.run(full_scan=True).completed == 1
+        assert backup.archived() == wanted(cloud.media)
+
+
+def test_chapters_that_only_their_order_tells_apart_are_all_there_whatever_their_order(
+    backup: Backup, cloud: GoProCloud
+) -> None:
+    chapters = [
+        replace(source("film", length, number, tells=False), path=f"part-{'abc'[number]}/original.mp4")
+        for number, length in enumerate((300_000, 200_000, 100_000))
+    ]
+    for count in (1, 2, 3):
+        newest_first = tuple(reversed(chapters[:count]))
+        film = video("film", "GX010411.MP4", "2026-03-20T10:00:00Z", 1, files=newest_first, item_count=count)
+        cloud.media = [replace(film, kind="Chaptered")]
+        assert backup.run(full_scan=True).completed == 1
+        assert wanted(cloud.media)["film"] <= backup.archived()["film"]
+        assert backup.run(full_scan=True).bytes_transferred == 0
+
+
+def test_what_was_archived_of_a_film_is_not_replaced_while_its_new_chapters_are_not_all_offered(
+    backup: Backup, cloud: GoProCloud
+) -> None:
+    first, film = (
+        chaptered("film", "GX010411.MP4", "2026-03-20T10:00:00Z", lengths, tells=True)
+        for lengths in ([300_000], [300_000, 200_000, 100_000])
+    )
+    cloud.media = [first]
+    backup.run()
+    before = backup.archived()["film"]
+    cloud.media = [replace(film, files=tuple(one for one in film.files if "source/default/3" not in one.path))]
+    assert backup.run(full_scan=True).pending == 1
+    cloud.changes["film"] += 1
+    assert backup.run(full_scan=True).pending == 1
+    assert before < backup.archived()["film"]
+    cloud.media = [film]
+    assert backup.run(full_scan=True).completed == 1
+    assert before < backup.archived()["film"]
+    assert len(backup.archived()["film"]) == 3
+
+
+@pytest.mark.parametrize("is_reprocessed", [False, True])
+def test_files_without_the_folder_s_own_record_are_not_brought_again(
+    backup: Backup, cloud: GoProCloud, is_reprocessed: bool
+) -> None:
+    cloud.media = [chaptered("film", "GX010411.MP4", "2026-03-20T10:00:00Z", [300_000, 200_000, 100_000], tells=True)]
+    backup.run()
+    lost, *others = sorted(backup.folder.glob("gopro-videos/*/*/film/*"), reverse=True)
+    before = [path.read_bytes() for path in others]
+    shutil.rmtree(backup.folder / ".cloud-sync")
+    lost.unlink()
+    inventory = FolderInventory(backup.folder, backup.archive)
+    Verifier(backup.tracker, backup.archive, inventory).verify(Verification(repair=True), Run("verify", utc_now()))
+    cloud.changes["film"] += is_reprocessed
+    assert backup.run().bytes_transferred == 100_000
+    assert [path.read_bytes() for path in others] == before
+    assert backup.archive.find(others[0].relative_to(backup.folder).as_posix())
+
+
 def test_a_film_that_gains_chapters_after_it_was_archived_is_completed(backup: Backup, cloud: GoProCloud) -> None:
     first, film = (
         chaptered("film", "GX010411.MP4", "2026-03-20T10:00:00Z", lengths, tells=True)
@@ -227,6 +302,13 @@ def test_a_medium_that_vanished_from_a_proved_listing_before_it_was_saved_is_sou
     cloud.media = [medium for medium in cloud.media if medium.media_id != "62NzWRrpPXm7o"]
     assert backup.run().source_gone == 1
     assert backup.status("62NzWRrpPXm7o") == "SOURCE_GONE"
+
+
+def test_what_is_archived_does_not_wait_whatever_its_state_is_by_now(backup: Backup, cloud: GoProCloud) -> None:
+    cloud.media = [video("film", "GX010411.MP4", "2026-03-20T10:00:00Z", 1000)]
+    backup.run()
+    cloud.media = [replace(cloud.media[0], state="uploading")]
+    assert (backup.run().pending, backup.status("film")) == (0, "COMPLETED")
 
 
 def test_what_is_not_ready_waits_and_comes_when_it_is(backup: Backup, cloud: GoProCloud) -> None:

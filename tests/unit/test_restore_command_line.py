@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from datetime import UTC, datetime, timedelta
@@ -79,7 +80,7 @@ def test_what_is_selected_comes_and_nothing_else(
         (["--all", "--name", "x"], "Say what to restore: --all, or some of --since"),
         (["--name", "nothing*"], "is selected. See what there is: cloud-sync ls"),
         (["--since", "soon"], "soon is no date. Give a year, a month or a day"),
-        (["--media-id", "nobody"], "Nothing of nobody is archived. What is: cloud-sync ls"),
+        (["--media-id", "nobody"], "The catalog has no entry of nobody. What is archived: cloud-sync ls"),
         (["--all", "--tier", "Fast"], "--tier is one of Bulk, Standard, Expedited."),
         (["--all", "--stack", "both"], "Name one backup: a folder with --to, or a deployed stack with --stack."),
     ],
@@ -99,6 +100,45 @@ def test_a_folder_without_a_backup_is_told(tmp_path: Path, shell: Shell) -> None
         2,
         f"There is no backup in {tmp_path}. Name its folder with --to; is its disk mounted?",
     )
+
+
+def track(backup: Path) -> None:
+    """Let the tracker know what is archived."""
+    now = datetime(2026, 11, 1, tzinfo=UTC)
+    tracker = SqliteTracker(backup / ".cloud-sync/tracker.sqlite3")
+    tracker.save(Record("gopro", "spring", Status.COMPLETED, "r", now, "GX010001.MP4", originals=2, length=700_000))
+    tracker.save(Record("gopro", "autumn", Status.COMPLETED, "r", now, originals=1, length=200_000))
+
+
+@pytest.mark.parametrize("arguments", [["--since", "2026-03", "--until", "2026-03"], ["--name", "GX010001.MP4"]])
+def test_a_lost_entry_is_told_whatever_is_selected(shell: Shell, backup: Path, arguments: list[str]) -> None:
+    track(backup)
+    (backup / "catalog/gopro/spring.json").unlink()
+    code, _, said = shell.run("ls", "--to", backup, *arguments)
+    assert code == 1
+    assert "GX010001.MP4 (spring): 2 originals with 700,000 bytes were archived" in said
+    assert "cloud-sync verify --repair" in said
+    code, _, said = shell.run("show", "spring", "--to", backup)
+    assert code == 2
+    assert "cloud-sync verify --repair" in said
+
+
+def test_a_backup_whose_catalog_is_lost_is_a_backup(tmp_path: Path, shell: Shell, backup: Path) -> None:
+    track(backup)
+    shutil.rmtree(backup / "catalog")
+    code, _, said = shell.run("restore", "--to", backup, "--into", tmp_path / "back", "--all")
+    assert code != 0
+    assert "cloud-sync verify --repair" in said
+    assert shell.told("status", "--to", backup)["media"]
+
+
+@pytest.mark.parametrize("command", ["verify", "reindex", "status", "report"])
+def test_a_provider_that_nobody_has_is_told(shell: Shell, backup: Path, command: str) -> None:
+    before = files(backup)
+    code, printed, said = shell.run(command, "--to", backup, "--provider", "gorpo")
+    assert (code, printed) == (2, "")
+    assert "There is no provider called 'gorpo'. Known: gopro." in " ".join(said.replace("│", "").split())
+    assert files(backup) == before
 
 
 def test_a_tracker_that_is_broken_keeps_nobody_from_what_is_archived(
@@ -171,10 +211,7 @@ def test_a_medium_that_may_be_meant_and_whose_camera_or_time_nobody_knows_is_tol
 def test_what_was_archived_and_is_not_in_the_catalog_is_named_before_anybody_trusts_a_restore(
     tmp_path: Path, shell: Shell, backup: Path
 ) -> None:
-    now = datetime(2026, 11, 1, tzinfo=UTC)
-    tracker = SqliteTracker(backup / ".cloud-sync/tracker.sqlite3")
-    tracker.save(Record("gopro", "spring", Status.COMPLETED, "r", now, "GX010001.MP4", originals=2, length=700_000))
-    tracker.save(Record("gopro", "autumn", Status.COMPLETED, "r", now, originals=1, length=200_000))
+    track(backup)
     assert shell.run("ls", "--to", backup)[0] == 0
     (backup / "catalog/gopro/spring.json").unlink()
     code, printed, said = shell.run("ls", "--to", backup)
