@@ -404,8 +404,10 @@ class World:
                 self._holds("I2", record.status is Status.COMPLETED, f"{media_id} was COMPLETED, now {record.status}")
 
     def _has_grown(self, media_id: str, before: Seen) -> bool:
-        """Whether a medium has gained chapters that were not archived with the others."""
-        return before.count(media_id) < len(self.everything[media_id].originals)
+        """Whether a medium has gained chapters that were not archived, or not listed, with the others."""
+        record = before.statuses[media_id]
+        known = min(before.count(media_id), record.originals, record.items or record.originals)
+        return known < len(self.everything[media_id].originals)
 
     def _nothing_is_moved_again(self, before: Seen, now: Seen) -> None:
         for media_id, record in before.statuses.items():
