@@ -69,7 +69,7 @@ class Chaos(RuleBasedStateMachine):
     proxy: ClassVar[AwsProxy | None] = None
     backend: ClassVar[Callable[[], Backend]]
     #: The steps of the schedule that broke an invariant last, and its error: the minimal one at the end of a campaign.
-    broken: ClassVar[tuple[list[str], Broken] | None] = None
+    broken: ClassVar[tuple[list[str], Exception] | None] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -412,11 +412,11 @@ class Chaos(RuleBasedStateMachine):
         """The schedule is kept if an invariant breaks in here."""
         try:
             yield
-        except Broken as broken:
+        except Exception as error:
             self.is_broken = True
             if type(self).broken is None:
-                sys.stderr.write(f"{broken}; looking for the smallest schedule that breaks it\n")
-            type(self).broken = (list(self.steps), broken)
+                sys.stderr.write(f"{type(error).__name__}: {error}; looking for the smallest schedule that breaks it\n")
+            type(self).broken = (list(self.steps), error)
             raise
 
     def _medium(self, which: int) -> str:
