@@ -85,6 +85,22 @@ def test_a_process_that_dies_while_it_replaces_a_file_leaves_no_record_of_the_ne
     world.check()
 
 
+def test_what_was_archived_by_a_process_that_died_before_it_recorded_that_stays_as_it_was(world: World) -> None:
+    world.appears(a_medium(FILM))
+    world.check()
+    world.faults.arm(Armed(Edge.RECORD, Kind.KILLED_BEFORE, 3))
+    assert run_local(world, SyncRequest()) is None
+    world.check()
+    (before,) = world.backend.objects().items()
+    world.is_processed_anew("m00")
+    world.check()
+    summary = run_local(world, SyncRequest())
+    assert summary
+    assert (summary.completed, summary.bytes_transferred) == (1, 0)
+    world.check()
+    assert dict([before]) == world.backend.objects()
+
+
 def held(machine: type[Chaos], schedules: int, seed: int) -> Ledger:
     found = hold(machine, schedules, seed, steps=10)
     assert found is None, "\n".join([*found[0], str(found[1])])

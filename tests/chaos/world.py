@@ -8,13 +8,16 @@ import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from core.archive.base import Archive
+from core.archive.catalog import Entry
+from core.archive.keys import catalog_key
 from core.credentials.base import CredentialStore
+from core.errors import InvalidInput
 from core.model import Record, Status, utc_now
 from core.providers import gopro
 from core.providers.base import ProviderSettings
@@ -155,6 +158,8 @@ class Seen:
     versions: Mapping[str, int] = field(default_factory=dict)
     served: Mapping[str, int] = field(default_factory=dict)
     served_files: Mapping[str, int] = field(default_factory=dict)
+    #: Media of which the catalog tells that everything is archived, though their record does not (yet).
+    catalogued: Set[str] = frozenset()
 
     def is_completed(self, media_id: str) -> bool:
         """Whether the tracker says that a medium is archived."""
@@ -355,14 +360,27 @@ class World:
     def look(self) -> Seen:
         """How it looks now."""
         with self.cloud.lock:
+            statuses, objects = self.records() if self.everything else {}, self.backend.objects()
             return Seen(
-                statuses=self.records() if self.everything else {},
-                objects=self.backend.objects(),
+                statuses=statuses,
+                objects=objects,
+                catalogued=self._catalogued(statuses, objects),
                 confirmed=self.backend.confirmed(),
                 versions=dict(self.cloud.changes),
                 served=dict(self.cloud.counts.bytes_served),
                 served_files=dict(self.cloud.counts.file_bytes),
             )
+
+    def _catalogued(self, statuses: Mapping[str, Record], objects: Iterable[str]) -> set[str]:
+        archive, _ = self.backend.shelves()
+        found = set()
+        for media_id in {key.split("/")[3] for key in objects}:
+            record = statuses.get(media_id)
+            if record is None or record.status is not Status.COMPLETED:
+                with suppress(InvalidInput):
+                    entry = Entry.from_lines(archive.read_document(catalog_key("gopro", media_id)))
+                    found |= {media_id} if not entry.missing else set()
+        return found
 
     # -------------------------------------------------------------- invariants
     def _holds(self, invariant: str, is_true: bool, what: str) -> None:
@@ -394,7 +412,9 @@ class World:
         for media_id, record in now.statuses.items():
             was = before.statuses.get(media_id)
             if record.status is Status.COMPLETED and (was is None or was.status is not Status.COMPLETED):
-                since = 0 if media_id in self.once_whole else self._alive(media_id, before, now).start
+                # What was whole once stays as it was, also where its process died before it recorded that.
+                was_whole = media_id in self.once_whole | before.catalogued
+                since = 0 if was_whole else self._alive(media_id, before, now).start
                 wanted = self.originals(media_id, range(since, now.versions.get(media_id, 0) + 1))
                 there = by_medium.get(media_id, [])
                 missing = [one for one in wanted if not one & set(there)]
