@@ -600,7 +600,10 @@ def digests_now(cloud: GoProCloud, media_id: str) -> list[str]:
     return [sha256(body.read(0, body.length)).hexdigest() for body in bodies]
 
 
-def test_an_archived_original_that_is_no_longer_offered_stays_in_the_catalog(backup: Backup, cloud: GoProCloud) -> None:
+@pytest.mark.parametrize("still_counted", [True, False])
+def test_an_archived_original_that_is_no_longer_offered_stays_in_the_catalog(
+    backup: Backup, cloud: GoProCloud, still_counted: bool
+) -> None:
     backup.run()
     (medium,) = [one for one in cloud.media if one.media_id == "5f2b8c9d1e4a7b3c6d8e9f01"]
     before = Entry.from_lines(backup.archive.read_document(f"catalog/gopro/{medium.media_id}.json"))
@@ -610,6 +613,8 @@ def test_an_archived_original_that_is_no_longer_offered_stays_in_the_catalog(bac
     verifier.verify(Verification(repair=True), Run("verify", utc_now()))
     withdrawn = before.originals[1].stored.length
     fewer = replace(medium, files=tuple(one for one in medium.files if one.body.length != withdrawn))
+    if not still_counted:
+        fewer = replace(fewer, item_count=len(fewer.originals))
     cloud.media = [fewer if one is medium else one for one in cloud.media]
     backup.run()
     after = Entry.from_lines(backup.archive.read_document(f"catalog/gopro/{medium.media_id}.json"))
