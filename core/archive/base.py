@@ -97,7 +97,10 @@ class Archive(Protocol):
         ...
 
     def adopt(self, known: Stored, label: Label) -> Stored | None:
-        """Confirm again what the catalog knows, where the store has lost its own record of it; None if it cannot."""
+        """Confirm again what the catalog knows, where the store has lost its own record of it; None if it cannot.
+
+        Run, version and damage of `label` are those that are known.
+        """
         ...
 
     def put(self, key: str, body: memoryview, label: Label, sha256: str, *, replaces: bool = False) -> Stored:

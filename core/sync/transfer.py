@@ -143,11 +143,11 @@ class Transfer:
     def _archived(self, medium: Medium, original: Original, key: str, attempt: _Attempt) -> Stored | None:
         if attempt.confirmed and attempt.watch.remaining() < LAST_START:
             return None
-        label = self._label(medium, original.item_number, original.role, self.run_id)
+        label = self._label(medium, original.item_number, original.role)
         watch = replace(attempt.watch, advance=attempt.advance, confirmed=attempt.confirm)
         source = Source(self.provider, medium, original)
         found, known = self._there(key, label, attempt)
-        if found and known and attempt.has_grown(medium):
+        if found and known and same_bytes(found, known) and attempt.has_grown(medium):
             length = self.engine.length(source, key, label, watch)
             if length not in (None, found.length):
                 # Told apart by their order alone, originals have changed places: rather one twice than one missing.
@@ -167,14 +167,14 @@ class Transfer:
         # While a medium is brought home, what is there may be newer than its entry.
         return found, known if attempt.was_whole or not found else None
 
-    def _label(self, medium: Medium, item_number: int, role: str, run_id: str) -> Label:
+    def _label(self, medium: Medium, item_number: int, role: str) -> Label:
         return Label(
             provider=medium.provider,
             media_id=medium.media_id,
             item_number=item_number,
             role=role,
             captured_at=medium.captured_at,
-            run_id=run_id,
+            run_id=self.run_id,
             tags={"Source": self.provider.title, "AutoSync": "True"},
         )
 
@@ -254,7 +254,7 @@ class Transfer:
 
     def _is_there(self, medium: Medium, archived: Archived) -> bool:
         known = archived.stored
-        label = self._label(medium, archived.item_number, archived.role, known.run_id or "")
+        label = self._label(medium, archived.item_number, archived.role)
         found = self.archive.find(known.key) or self.archive.adopt(known, label)
         return found is not None and same_bytes(found, known)
 

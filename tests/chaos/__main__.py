@@ -60,6 +60,7 @@ def hold(machine: type[Chaos], schedules: int, seed: int, steps: int) -> tuple[l
             failure = error
             if machine.broken or not isinstance(error, FlakyStrategyDefinition):
                 break
+            sys.stderr.write(f"hypothesis gives up after {machine.ledger.schedules} schedules; on from the next seed\n")
         else:
             return None
     return machine.broken or (["(the model itself failed)"], failure or RuntimeError("no schedule was run"))
